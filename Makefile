@@ -1,0 +1,53 @@
+# Every target does its own set-up. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FAISS := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),gpu,cpu)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: demo test check format bench help
+
+demo: $(VENV)/.worker  ## run the main job on the photos in demo/ and say where the report lies
+	$(BIN)/framesift demo
+
+test: $(VENV)/.dev  ## run all tests (browser tests skip where Chromium is absent)
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## lint, format check, types, import contracts; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## format the code and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.bench  ## measure side by side with peers and print ratios (about 10 minutes)
+	$(BIN)/python -m benchmarks
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "framesift needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Creating a virtual environment in $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.worker: $(VENV)/bin/python pyproject.toml constraints.txt
+	@echo "Installing framesift with PyTorch and faiss-$(FAISS) into $(VENV) (several GB; minutes)"
+	$(PIP) --editable '.[worker,$(FAISS)]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.worker
+	@echo "Installing the tools for tests and checks into $(VENV)"
+	$(PIP) --editable '.[worker,$(FAISS),dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.dev
+	@echo "Installing the peers to measure against into $(VENV)"
+	$(PIP) --editable '.[worker,$(FAISS),dev,bench]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""What travels: the job contract. Needs neither torch nor numpy, so a backend can import it."""

@@ -1,0 +1,174 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worker.device import Device
+from worker.selection.engine import covering_radius, select
+from worker.selection.farthest import farthest_first
+from worker.selection.objectives import Diversity, Weights
+from worker.selection.pool import Pool
+
+CPU = Device("cpu", "CPU", 2)
+
+
+def pool_of(x, candidates=None):
+    x = np.asarray(x, np.float32)
+    return Pool(x, np.ones(len(x), bool) if candidates is None else np.asarray(candidates))
+
+
+def drawn(seed, n=30, d=4):
+    return pool_of(np.random.default_rng(seed).standard_normal((n, d)))
+
+
+def diversity_of(x, selected, candidate):
+    """The published formula, term by term: own nearest neighbour of each member, then the candidate's distance."""
+    members = [min((math.dist(x[s], x[o]) ** 2 for o in selected if o != s), default=0.0) for s in selected]
+    return sum(members) + min(math.dist(x[candidate], x[s]) ** 2 for s in selected)
+
+
+def naive(pool, terms, n, preselected=()):
+    """One candidate at a time, one formula at a time."""
+    x = pool.embeddings.astype(np.float64).tolist()
+    selected = list(preselected)
+    picks = []
+    left = [row for row in np.flatnonzero(pool.candidates).tolist() if row not in selected]
+    while left and len(picks) < n:
+        scores = []
+        for row in left:
+            score = 0.0
+            for term in terms:
+                if isinstance(term, Weights):
+                    value = sum(term.values[s] for s in selected) + term.values[row]
+                elif selected:
+                    value = diversity_of(x, selected, row)
+                else:
+                    continue
+                score += term.strength * math.log(max(value, 5e-324))
+            scores.append(score)
+        best = max(scores)
+        row = next(r for r, score in zip(left, scores, strict=True) if score >= best - 1e-12)
+        picks.append(row)
+        selected.append(row)
+        left.remove(row)
+    return picks
+
+
+strengths = st.sampled_from([-3.0, -1.0, 0.0, 0.5, 1.0, 2.0])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    diversity=st.none() | strengths,
+    weights=st.lists(strengths, max_size=2),
+    n=st.integers(1, 30),
+    preselected=st.integers(0, 3),
+)
+def test_select__follows_the_formulas(seed, diversity, weights, n, preselected):
+    rng = np.random.default_rng(seed)
+    pool = pool_of(rng.standard_normal((24, 3)), rng.random(24) < 0.8)
+    terms = [Weights(rng.random(24), strength) for strength in weights]
+    terms += [] if diversity is None else [Diversity(diversity)]
+    if not terms:
+        terms = [Diversity()]
+    started = rng.permutation(24)[:preselected]
+
+    found = select(pool, terms, n, device=CPU, preselected=started)
+
+    assert found.rows.tolist() == naive(pool, terms, n, started.tolist())
+
+
+def test_select__diversity_alone_is_the_traversal_of_the_candidates():
+    pool = pool_of(drawn(1).embeddings, np.arange(30) % 3 > 0)
+    expected = farthest_first(pool.embeddings, 7, candidates=np.flatnonzero(pool.candidates))
+
+    found = select(pool, [Diversity(2.5)], 7, device=CPU)
+
+    assert found.rows.tolist() == expected.rows.tolist()
+    assert found.insertion_distances.tolist() == expected.distances.tolist()
+    assert found.proof.radius == expected.radius
+    assert found.proof.lower == expected.radius / 2
+
+
+def test_select__negative_diversity_stays_near_the_first_candidate():
+    pool = pool_of([[0.0], [5.0], [1.0], [1.5], [9.0]])
+
+    assert select(pool, [Diversity(-1.0)], 4, device=CPU).rows.tolist() == [0, 2, 3, 1]
+
+
+def test_select__weights_alone_are_sorted_and_ties_go_to_the_lowest_row():
+    pool = drawn(2, n=5)
+    weights = np.array([1.0, 3.0, 1e-300, 3.0, 1e9])
+
+    assert select(pool, [Weights(weights)], 5, device=CPU).rows.tolist() == [4, 1, 3, 0, 2]
+    assert select(pool, [Weights(weights, -1.0)], 3, device=CPU).rows.tolist() == [2, 0, 1]
+    assert select(pool, [Weights(weights, 0.0)], 3, device=CPU).rows.tolist() == [0, 1, 2]
+
+
+def test_select__the_first_pick_of_a_mix_is_the_largest_weight():
+    pool = drawn(3, n=6)
+    weights = np.array([1.0, 2.0, 7.0, 2.0, 0.0, 1.0])
+
+    assert select(pool, [Diversity(), Weights(weights)], 1, device=CPU).rows.tolist() == [2]
+    assert select(pool, [Diversity(), Weights(weights, -1.0)], 1, device=CPU).rows.tolist() == [4]
+
+
+def test_select__objectives_of_zero_and_strong_strengths_end_in_order():
+    pool = pool_of(np.ones((4, 2)))
+    terms = [Diversity(1e9), Weights(np.zeros(4), -1e9)]
+
+    assert select(pool, terms, 9, device=CPU).rows.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "terms", [[Diversity()], [Weights(np.arange(9.0))], [Diversity(), Weights(np.arange(9.0))]]
+)
+def test_select__more_than_there_are_gives_every_candidate_once(terms):
+    pool = pool_of(drawn(4, n=9).embeddings, np.arange(9) != 5)
+
+    found = select(pool, terms, 100, device=CPU, preselected=np.array([2]))
+
+    assert sorted(found.rows.tolist()) == [0, 1, 3, 4, 6, 7, 8]
+
+
+def test_select__no_candidates_is_an_empty_selection():
+    pool = pool_of(drawn(5, n=3).embeddings, [False, False, True])
+
+    assert select(pool, [Diversity()], 2, device=CPU, preselected=np.array([2])).rows.tolist() == []
+
+
+def test_select__with_preselected_rows_nothing_is_proven():
+    found = select(drawn(6), [Diversity()], 3, device=CPU, preselected=np.array([4]))
+
+    assert found.proof is None
+    assert found.insertion_distances is not None
+
+
+@pytest.mark.parametrize(
+    ("terms", "n", "text"),
+    [
+        ([], 1, "terms: at least one"),
+        ([Diversity()], 0, "n should be at least 1, got 0"),
+        ([Weights(np.array([1.0, -2.0, 3.0]))], 1, "row 1 has -2.0"),
+        ([Diversity(), Weights(np.array([1.0, 2.0, np.nan]))], 1, "row 2 has nan"),
+        ([Weights(np.array([1.0]))], 1, "got shape"),
+    ],
+)
+def test_select__refuses(terms, n, text):
+    with pytest.raises(ValueError, match=text):
+        select(drawn(7, n=3), terms, n, device=CPU)
+
+
+def test_covering_radius__is_over_the_whole_pool_and_exact():
+    pool = pool_of(drawn(8).embeddings, np.arange(30) < 20)
+    rows = select(pool, [Diversity()], 4, device=CPU).rows
+    x = pool.embeddings.astype(np.float64)
+    expected = np.linalg.norm(x[:, None] - x[rows][None], axis=2).min(axis=1).max()
+
+    assert covering_radius(pool, rows, device=CPU) == pytest.approx(expected, rel=1e-12)
+    assert covering_radius(pool, np.arange(30), device=CPU) == 0.0
+    with pytest.raises(ValueError, match="at least one row"):
+        covering_radius(pool, rows[:0], device=CPU)

@@ -1,0 +1,193 @@
+"""The command, as a user calls it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.photos import make_photos
+from tests.worker.runs import job
+
+ENVIRONMENT = {"FRAMESIFT_CHUNK_SOURCES": "8", "FRAMESIFT_DECODE_PROCESSES": "1", "FRAMESIFT_DEVICE": "cpu"}
+
+
+def framesift(
+    *arguments: object, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "worker.cli", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(Path.cwd())} | environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    make_photos(folder, 30)
+    return folder
+
+
+def written(folder: Path, document: object) -> Path:
+    path = folder / "job.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return path
+
+
+def test_version__needs_nothing_heavy() -> None:
+    code = "import sys, worker.cli; assert not {'torch', 'numpy', 'boto3', 'pyarrow'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+    assert framesift("version").stdout.strip()
+
+
+def test_run__from_options_copies_and_says_where(photos: Path, tmp_path: Path) -> None:
+    done = framesift(
+        "run", "--input", photos, "--output", tmp_path / "out", "--n-samples", 4,
+        "--set", "embedding.model.type=colour_histogram", "--copy-selected", tmp_path / "picked",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Selected 4 of 30 samples." in done.stdout
+    assert f"{tmp_path / 'out'}/selection/" in done.stdout
+    assert len(list((tmp_path / "picked").iterdir())) == 4
+
+
+def test_run__json_is_one_object_on_stdout_and_lines_on_stderr(photos: Path, tmp_path: Path) -> None:
+    document = written(tmp_path, job(photos, tmp_path / "out"))
+    done = framesift("run", document, "--json")
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["state"] == "done"
+    assert outcome["counts"]["selected"] == 6
+    events = [json.loads(line)["event"] for line in done.stderr.splitlines()]
+    assert "planned" in events
+    assert "progress" in events
+
+
+def test_check__says_what_would_happen_and_writes_nothing(photos: Path, tmp_path: Path) -> None:
+    document = written(tmp_path, job(photos, tmp_path / "out"))
+    before = json.loads(framesift("check", document, "--json").stdout)
+    assert (before["sources"], before["sources_to_read"], before["chunks_done"]) == (30, 30, 0)
+    assert not (tmp_path / "out").exists()
+    assert framesift("run", document).returncode == 0
+    after = json.loads(framesift("check", document, "--json").stdout)
+    assert (after["sources_to_read"], after["chunks_done"]) == (0, after["chunks"])
+    assert "to read   0 images" in framesift("check", document).stdout
+
+
+def test_chunk__computes_one_chunk_and_run_uses_it(photos: Path, tmp_path: Path) -> None:
+    from datetime import UTC, datetime
+
+    from tests.worker.runs import prepared
+    from worker.history import begin_run
+    from worker.manifest import plan_to_bytes
+    from worker.plan import list_sources, make_plan
+
+    document = job(photos, tmp_path / "out")
+    ready = prepared(document)
+    plan = make_plan(list_sources(ready.source), chunk_sources=8, planned_at="now")
+    job_id = begin_run(ready.output, job_json=ready.job_json, plan=plan_to_bytes(plan), now=datetime.now(UTC))
+    where = tmp_path / "out" / ".framesift" / "jobs" / job_id / "plan.parquet"
+    for index in range(len(plan.chunks)):
+        assert framesift("chunk", "--plan", where, "--index", index).returncode == 0
+    assert "already done" in framesift("chunk", "--plan", where, "--index", 0).stdout
+    done = framesift("run", written(tmp_path, document), "--json")
+    assert json.loads(done.stdout)["job_id"] == job_id
+    assert '"missing": 0' in done.stderr
+    wrong = framesift("chunk", "--plan", where, "--index", len(plan.chunks))
+    assert (wrong.returncode, "choose 0 to" in wrong.stderr) == (2, True)
+
+
+def test_schema__is_the_copy_in_docs() -> None:
+    assert framesift("schema").stdout == Path("docs/job.schema.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ('{"kind": "selection",', "not JSON at line 1"),
+        ({"kind": "selection", "nam": "x"}, "did you mean 'name'"),
+        ({"selection": {"n_samples": 0, "strategies": []}}, "n_samples"),
+        ({"selection": {"n_samples": 5, "strategies": [{"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "TYPICALITY"}}]}}, "TYPICALITY on EMBEDDINGS is not available"),
+        ({"selection": {"n_samples": 5, "strategies": [{"input": {"type": "METADATA", "key": "lightly.sharpnes"}, "strategy": {"type": "WEIGHTS"}}]}}, "did you mean 'lightly.sharpness'"),
+        ({"embedding": {"model": {"type": "colour_histogramm"}}}, "did you mean 'colour_histogram'"),
+        ({"datasource": {"input": "ftp://x", "output": "/tmp/x"}}, "datasource.input"),
+        ({"datasource": {"input": "s3://in-bucket/", "output": {"url": "s3://out-bucket/", "connection": "mine"}}}, "mine"),
+        ({"datasource": {"input": "/data", "output": "/data/out"}}, "datasource.output"),
+        ({"video": {"sampling": {"every_s": 1}}}, "video"),
+    ],
+)  # fmt: skip
+def test_run__a_wrong_job_is_refused_in_one_line(
+    tmp_path: Path, photos: Path, document: object, says: str
+) -> None:
+    if isinstance(document, dict):
+        document = {**job(photos, tmp_path / "out"), **document}
+    done = framesift("run", written(tmp_path, document))
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "code", "says"),
+    [
+        ("{tmp}/nowhere", "{tmp}/out", 3, "no such folder"),
+        ("{photos}", "/proc/framesift", 3, "/proc/framesift"),
+        ("{photos}", "{photos}/00000.jpg", 2, "datasource.output"),
+        ("s3://no-such-bucket-here/", "{tmp}/out", 3, "s3://no-such-bucket-here"),
+    ],
+)
+def test_run__a_place_that_does_not_work_fails_in_one_line(
+    photos: Path, tmp_path: Path, source: str, output: str, code: int, says: str
+) -> None:
+    places = {"tmp": tmp_path, "photos": photos}
+    unreachable = {
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }
+    document = job(source.format(**places), output.format(**places))
+    done = framesift("run", written(tmp_path, document), **unreachable, AWS_DEFAULT_REGION="us-east-1")
+    assert (done.returncode, done.stderr.count("Traceback")) == (code, 0), done.stderr
+    assert says in done.stderr.splitlines()[-1]
+
+
+def test_run__ctrl_c_leaves_a_job_that_goes_on(tmp_path: Path) -> None:
+    make_photos(tmp_path / "in", 200)
+    document = written(tmp_path, job(tmp_path / "in", tmp_path / "out"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "worker.cli", "run", str(document)],
+        env=os.environ | ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not list(tmp_path.glob("out/.framesift/chunks/*/*.parquet")):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "run the same job again" in said
+    done = framesift("run", document)
+    assert done.returncode == 0
+    assert "resumed" in done.stderr
+
+
+def test_gc__deletes_what_no_recent_plan_needs(photos: Path, tmp_path: Path) -> None:
+    document = written(tmp_path, job(photos, tmp_path / "out"))
+    assert framesift("run", document).returncode == 0
+    assert framesift("gc", tmp_path / "out").stdout.startswith("deleted 0 objects")
+    assert "would delete" in framesift("gc", tmp_path / "out", "--older-than", 0, "--dry-run").stdout
+    assert list(tmp_path.glob("out/.framesift/chunks/*/*.parquet"))
+    assert framesift("gc", tmp_path / "out", "--older-than", 0).returncode == 0
+    assert not list(tmp_path.glob("out/.framesift/chunks/*/*.parquet"))
+    assert framesift("run", document).returncode == 0

@@ -1,0 +1,59 @@
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from worker.device import Device, choose_device, is_out_of_memory
+from worker.errors import JobFailed
+
+
+def test_choose_device__cpu() -> None:
+    device = choose_device("cpu")
+    assert device.torch_name == "cpu"
+    assert device.threads >= 1
+    assert device.onnx_providers == ["CPUExecutionProvider"]
+
+
+def test_choose_device__cuda_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert not choose_device("auto").is_cuda
+    with pytest.raises(JobFailed, match="FRAMESIFT_DEVICE"):
+        choose_device("cuda")
+
+
+def test_device__cuda_falls_back_to_the_cpu_in_onnxruntime() -> None:
+    assert Device("cuda:0", "a GPU", 4).onnx_providers == ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+def test_is_out_of_memory__torch() -> None:
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(2**60)
+    assert is_out_of_memory(error.value)
+
+
+def test_is_out_of_memory__onnxruntime() -> None:
+    given = helper.make_tensor_value_info("shape", TensorProto.INT64, [1])
+    out = helper.make_tensor_value_info("zeros", TensorProto.FLOAT, ["n"])
+    node = helper.make_node("ConstantOfShape", ["shape"], ["zeros"])
+    model = helper.make_model(
+        helper.make_graph([node], "g", [given], [out]),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=9,
+    )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    with pytest.raises(Exception, match="alloc") as error:
+        session.run(None, {"shape": np.array([2**50], np.int64)})
+    assert is_out_of_memory(error.value)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("Failed to allocate memory"), RuntimeError("shape mismatch"), OSError("no space")]
+)
+def test_is_out_of_memory__not(error: Exception) -> None:
+    assert not is_out_of_memory(error)

@@ -1,0 +1,1 @@
+"""Numbers about a selection or an embedding space; no drawing."""

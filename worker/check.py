@@ -1,0 +1,67 @@
+"""Says what a job would do, having listed but not downloaded anything."""
+
+from dataclasses import dataclass
+
+from worker.facets import missing_facets
+from worker.history import unfinished_run
+from worker.layout import CHUNKS
+from worker.plan import list_sources, make_plan
+from worker.prepare import Prepared, relevant_rules
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What `run` would do now."""
+
+    input_url: str
+    output_url: str
+    sources: int
+    source_bytes: int
+    ignored: dict[str, int]
+    chunks: int
+    chunks_done: int
+    """Chunks of which every facet that this job needs is in the output already."""
+    sources_to_read: int
+    bytes_to_read: int
+    requests: dict[str, int]
+    """Requests to the stores, about: pictures of the report and retries come on top."""
+    asked: int
+    model: str
+    resumes: str | None
+    """Id of the unfinished run of this job that `run` would take up instead of listing again."""
+
+
+def forecast(prepared: Prepared) -> Forecast:
+    """List the input and the finished chunks, and reckon.
+
+    Raises:
+        JobRejected: nothing to select from. StorageError: a store cannot be listed.
+    """
+    listing = list_sources(prepared.source, relevant_rules(prepared))
+    plan = make_plan(listing, chunk_sources=prepared.settings.chunk_sources, planned_at="")
+    existing = {info.key for info in prepared.output.list(CHUNKS)}
+    lacking = [
+        (chunk, missing)
+        for chunk in plan.chunks
+        if (missing := missing_facets(chunk.digest, prepared.facets, existing=existing, job_id=""))
+    ]
+    to_read = [source for chunk, _ in lacking for source in chunk.sources]
+    return Forecast(
+        input_url=prepared.source.url,
+        output_url=prepared.output.url,
+        sources=len(listing.sources),
+        source_bytes=sum(source.size for source in listing.sources),
+        ignored=listing.ignored,
+        chunks=len(plan.chunks),
+        chunks_done=len(plan.chunks) - len(lacking),
+        sources_to_read=len(to_read),
+        bytes_to_read=sum(source.size for source in to_read),
+        requests={
+            "LIST": -(-len(listing.sources) // 1000) + -(-len(existing) // 1000) + 2,
+            "GET": len(to_read) + len(plan.chunks) * (len(prepared.facets) + 1),
+            "PUT": sum(len(missing) for _, missing in lacking) + 12,
+        },
+        asked=prepared.job.selection.asked_of(len(listing.sources)),
+        model=prepared.identity.name,
+        resumes=unfinished_run(prepared.output, job_name=prepared.job.name, job_json=prepared.job_json),
+    )

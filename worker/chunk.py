@@ -1,0 +1,215 @@
+"""The chunk step: read the sources of a chunk once, and write every facet that is missing."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from worker.facets import Facet
+from worker.layout import facet_key
+from worker.manifest import Chunk
+from worker.media.images import DecodeRequest
+from worker.media.preprocessing import Preprocessing
+from worker.reading import Read, Reader, Wanted
+from worker.samples import Decoded, Skipped
+from worker.storage.store import ObjectStore
+
+PARQUET = "application/vnd.apache.parquet"
+
+Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""(b, h, w, 3) uint8 pixels to (b, d) float32 vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A chunk and those of its facets that are missing."""
+
+    chunk: Chunk
+    facets: tuple[Facet, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A model that is ready, the pixels that it wants, and how many images it takes in one call."""
+
+    embed: Embed
+    preprocessing: Preprocessing
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkDone:
+    """A chunk whose facets are in the bucket."""
+
+    chunk: Chunk
+    skipped_count: int
+
+
+def compute_chunks(
+    work: Iterable[Work], *, reader: Reader, embedding: Embedding | None, output: ObjectStore, job_id: str
+) -> Iterator[ChunkDone]:
+    """Compute the missing facets of chunks, yielding each chunk once its facets are durable.
+
+    Reading, decoding and the model overlap, across the borders of chunks too; facets are written while the next
+    chunk is under way. Memory: what `Reader` holds, one batch of pixels, and the columns of at most four chunks.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
+        writing: deque[Future[ChunkDone]] = deque()
+        for finished in _finished(work, reader=reader, embedding=embedding):
+            writing.append(writer.submit(_write, finished, output=output, job_id=job_id))
+            while writing and (writing[0].done() or len(writing) > 2):
+                yield writing.popleft().result()
+        while writing:
+            yield writing.popleft().result()
+
+
+@dataclass(slots=True)
+class _Open:
+    """A chunk under way: what its sources gave so far, and the vectors of those that the model has seen."""
+
+    work: Work
+    reads: list[Read["_Tag"]] = field(default_factory=list)
+    vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    awaited: int = 0
+
+    @property
+    def complete(self) -> bool:
+        return len(self.reads) == len(self.work.chunk.sources) and not self.awaited
+
+
+@dataclass(frozen=True, slots=True)
+class _Tag:
+    open: _Open
+    row: int
+
+
+def _finished(work: Iterable[Work], *, reader: Reader, embedding: Embedding | None) -> Iterator[_Open]:
+    under_way: deque[_Open] = deque()
+    batch: list[tuple[_Tag, NDArray[np.uint8]]] = []
+    batch_size = embedding.batch_size if embedding else 1
+
+    def flush() -> None:
+        if batch and embedding:
+            vectors = embedding.embed(np.stack([pixels for _, pixels in batch]))
+            for (tag, _), vector in zip(batch, vectors, strict=True):
+                tag.open.vectors[tag.row] = vector
+                tag.open.awaited -= 1
+            batch.clear()
+
+    for read in reader.read(_wanted(work, embedding.preprocessing if embedding else None, under_way)):
+        opened = read.tag.open
+        if isinstance(read.result, Decoded) and read.result.pixels is not None:
+            batch.append((read.tag, read.result.pixels))
+            opened.awaited += 1
+            read = Read(read.source, read.tag, read.content, _without_pixels(read.result))  # noqa: PLW2901
+        opened.reads.append(read)
+        if len(batch) >= batch_size:
+            flush()
+        while under_way and under_way[0].complete:
+            yield under_way.popleft()
+    flush()
+    yield from under_way
+
+
+def _wanted(
+    work: Iterable[Work], preprocessing: Preprocessing | None, under_way: deque[_Open]
+) -> Iterator[Wanted[_Tag]]:
+    for item in work:
+        opened = _Open(item)
+        under_way.append(opened)
+        request = _request(item.facets, preprocessing)
+        for row, source in enumerate(item.chunk.sources):
+            yield Wanted(source, request, _Tag(opened, row))
+
+
+def _request(facets: Iterable[Facet], preprocessing: Preprocessing | None) -> DecodeRequest:
+    by_kind: dict[str, list[Facet]] = {"samples": [], "measure": [], "embedding": []}
+    for facet in facets:
+        by_kind[facet.kind].append(facet)
+    return DecodeRequest(
+        measures=tuple(name for facet in by_kind["samples"] for name in facet.measures),
+        full_measures=tuple(name for facet in by_kind["measure"] for name in facet.measures),
+        embed=preprocessing if by_kind["embedding"] else None,
+    )
+
+
+def _without_pixels(result: Decoded) -> Decoded:
+    return Decoded(
+        format=result.format,
+        width=result.width,
+        height=result.height,
+        seen_px=result.seen_px,
+        measures=result.measures,
+        full_measures=result.full_measures,
+        pixels=None,
+    )
+
+
+def _write(finished: _Open, *, output: ObjectStore, job_id: str) -> ChunkDone:
+    skipped = [read.result for read in finished.reads if isinstance(read.result, Skipped)]
+    owner = job_id if any(result.reason.volatile for result in skipped) else None
+    for facet in finished.work.facets:
+        table = _table(facet, finished)
+        output.put(
+            facet_key(finished.work.chunk.digest, facet.digest, owner),
+            _parquet(table, facet),
+            media_type=PARQUET,
+        )
+    return ChunkDone(finished.work.chunk, len(skipped))
+
+
+def _table(facet: Facet, finished: _Open) -> pa.Table:
+    """Return one row a source, in the chunk's order; a skipped one has a reason and no values."""
+    reads = finished.reads
+    columns: dict[str, pa.Array] = {"sample": pa.array([read.source.key for read in reads], pa.string())}
+    decoded = [read.result if isinstance(read.result, Decoded) else None for read in reads]
+    if facet.kind == "samples":
+        columns |= _sample_columns(reads, decoded)
+        columns |= {n: pa.array([d and d.measures[n] for d in decoded]) for n in facet.measures}
+    elif facet.kind == "measure":
+        columns |= {n: pa.array([d and d.full_measures[n] for d in decoded]) for n in facet.measures}
+    else:
+        columns["embedding"] = _vector_column([finished.vectors.get(row) for row in range(len(reads))], facet)
+    skipped = [read.result if isinstance(read.result, Skipped) else None for read in reads]
+    columns["reason"] = pa.array([s and s.reason.value for s in skipped], pa.string())
+    columns["detail"] = pa.array([s and s.detail for s in skipped], pa.string())
+    return pa.table(columns)
+
+
+def _sample_columns(reads: list[Read[_Tag]], decoded: list[Decoded | None]) -> dict[str, pa.Array]:
+    count = len(reads)
+    return {
+        "source": pa.array([read.source.key for read in reads], pa.string()),
+        "etag": pa.array([read.source.etag for read in reads], pa.string()),
+        "frame_index": pa.nulls(count, pa.int32()),
+        "pts": pa.nulls(count, pa.int64()),
+        "time_s": pa.nulls(count, pa.float64()),
+        "content": pa.array([read.content for read in reads], pa.string()),
+        "format": pa.array([d and d.format for d in decoded], pa.string()),
+        "seen_width": pa.array([d and d.seen_px[0] for d in decoded], pa.int32()),
+        "seen_height": pa.array([d and d.seen_px[1] for d in decoded], pa.int32()),
+    }
+
+
+def _vector_column(vectors: list[NDArray[np.float32] | None], facet: Facet) -> pa.Array:
+    dimension = facet.about["identity"]["dimension"]
+    valid = np.array([vector is not None for vector in vectors], np.bool_)
+    flat = np.zeros((len(vectors), dimension), np.float32)
+    for row, vector in enumerate(vectors):
+        if vector is not None:
+            flat[row] = vector
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), dimension, mask=pa.array(~valid))
+
+
+def _parquet(table: pa.Table, facet: Facet) -> bytes:
+    about = json.dumps({"facet": facet.kind, **facet.about}, sort_keys=True)
+    out = BytesIO()
+    pq.write_table(table.replace_schema_metadata({"framesift": about}), out, compression="zstd")
+    return out.getvalue()

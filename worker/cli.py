@@ -1,0 +1,286 @@
+"""`framesift`, the command. Exit codes: 0 done, 2 job refused, 3 failed, 130 stopped."""
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from jobs.errors import JobRejected
+
+if TYPE_CHECKING:
+    from jobs.spec import Job
+    from worker.check import Forecast
+    from worker.prepare import Prepared
+    from worker.runner import Outcome
+
+REFUSED, FAILED, STOPPED = 2, 3, 130
+WORKER_PACKAGES = "this command needs the worker: pip install 'framesift[worker,cpu]' (or gpu)"
+
+app = typer.Typer(
+    name="framesift",
+    help="Picks the samples worth labelling out of a bucket of images, and proves that the pick is good.",
+    epilog="Exit codes: 0 done, 2 job refused, 3 failed, 130 stopped.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+JobFile = Annotated[Path | None, typer.Argument(metavar="JOB.json", help="the job; or use the options below")]
+Input = Annotated[str | None, typer.Option("--input", help="folder or s3://bucket/prefix/ to select from")]
+Output = Annotated[
+    str | None, typer.Option(help="folder or s3://bucket/prefix/ for results and finished chunks")
+]
+Count = Annotated[int | None, typer.Option("--n-samples", help="how many samples to select, by diversity")]
+Name = Annotated[str | None, typer.Option(help="the job's name, a folder of the output")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="change one key of the job, e.g. embedding.dimension=64"),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="for machines: JSON lines on stderr, the result on stdout")
+]
+
+
+@app.command()
+def run(
+    job_file: JobFile = None,
+    *,
+    input_: Input = None,
+    output: Output = None,
+    n_samples: Count = None,
+    name: Name = None,
+    sets: Sets = None,
+    copy_selected: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="also copy the selected files into this folder")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option(help="list the input again instead of taking up an unfinished run")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a job here, without a queue. Stopped or killed, run it again: it goes on from what is finished."""
+    with _exit_codes():
+        job = _job(job_file, input_=input_, output=output, n_samples=n_samples, name=name, sets=sets or [])
+        outcome = _run(job, fresh=fresh, copy_to=copy_selected, as_json=as_json)
+        _show(outcome, as_json=as_json)
+
+
+@app.command()
+def check(
+    job_file: JobFile = None,
+    *,
+    input_: Input = None,
+    output: Output = None,
+    n_samples: Count = None,
+    name: Name = None,
+    sets: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Validate a job, list its input and say what a run would do. Downloads nothing else."""
+    with _exit_codes():
+        job = _job(job_file, input_=input_, output=output, n_samples=n_samples, name=name, sets=sets or [])
+        from worker.check import forecast
+
+        found = forecast(_prepared(job))
+        if as_json:
+            out.print_json(json.dumps(asdict(found)))
+            return
+        out.print(_forecast_text(found), markup=False)
+
+
+@app.command()
+def chunk(
+    *,
+    plan: Annotated[str, typer.Option(metavar="P", help="plan.parquet of a job, a path or s3:// URL")],
+    index: Annotated[int, typer.Option(metavar="I", help="which chunk, from 0")],
+    connection: Annotated[str | None, typer.Option(help="named S3 connection of the plan")] = None,
+) -> None:
+    """Compute one chunk of a planned job: for Slurm, Kubernetes Indexed Jobs and the like. Idempotent."""
+    with _exit_codes():
+        from worker.one_chunk import run_chunk
+        from worker.settings import load_settings
+
+        done = run_chunk(plan, index, connection=connection, settings=load_settings())
+        out.print(done, markup=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a job."""
+    from jobs.spec import job_schema
+
+    sys.stdout.write(json.dumps(job_schema(), indent=2) + "\n")
+
+
+@app.command()
+def demo(
+    *,
+    photos: Annotated[Path, typer.Option(help="folder with photos")] = Path("demo/photos"),
+    output: Annotated[Path, typer.Option(help="where the result goes")] = Path("demo/output"),
+    n_samples: Annotated[int, typer.Option(help="how many samples to select")] = 20,
+) -> None:
+    """Select from the photos that ship with the repository, and say where the report lies."""
+    with _exit_codes():
+        job = _job(None, input_=str(photos), output=str(output), n_samples=n_samples, name="demo", sets=[])
+        outcome = _run(job, fresh=False, copy_to=None, as_json=False)
+        _show(outcome, as_json=False)
+
+
+@app.command()
+def gc(
+    output: Annotated[str, typer.Argument(help="folder or s3://bucket/prefix/ where jobs write")],
+    *,
+    older_than: Annotated[float, typer.Option(metavar="DAYS", min=0, help="age in days")] = 30.0,
+    connection: Annotated[str | None, typer.Option(help="named S3 connection")] = None,
+    dry_run: Annotated[bool, typer.Option(help="only say what would go")] = False,
+) -> None:
+    """Delete finished chunks older than DAYS that no plan of that age or younger refers to."""
+    with _exit_codes():
+        from jobs.datasource import parse_location
+        from worker.gc import sweep
+        from worker.settings import load_settings
+        from worker.storage.connect import connect
+
+        location = parse_location(output, connection=connection, at="OUTPUT")
+        store = connect(location, load_settings())
+        swept = sweep(store, older_than=timedelta(days=older_than), dry_run=dry_run)
+        verb = "would delete" if dry_run else "deleted"
+        out.print(f"{verb} {swept.objects:,} objects, {swept.bytes:,} bytes; kept {swept.kept_objects:,}")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from worker import __version__
+
+    out.print(__version__, markup=False)
+
+
+def main() -> None:
+    """Entry point: SIGTERM stops a run as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app()
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    """Turn what can go wrong into one line and an exit code."""
+    try:
+        yield
+    except JobRejected as error:
+        raise _stop(f"refused: {error}", REFUSED) from error
+    except KeyboardInterrupt as error:
+        raise _stop("stopped; run the same job again to go on from what is finished", STOPPED) from error
+    except ModuleNotFoundError as error:
+        raise _stop(f"failed: {WORKER_PACKAGES} ({error})", FAILED) from error
+    except Exception as error:
+        from worker.errors import FramesiftError
+
+        if not isinstance(error, FramesiftError | OSError | MemoryError):
+            raise
+        raise _stop(f"failed: {error}", FAILED) from error
+
+
+def _stop(text: str, code: int) -> typer.Exit:
+    err.print(text, style="red" if code != STOPPED else "yellow", markup=False)
+    return typer.Exit(code)
+
+
+def _job(
+    job_file: Path | None,
+    *,
+    input_: str | None,
+    output: str | None,
+    n_samples: int | None,
+    name: str | None,
+    sets: list[str],
+) -> "Job":
+    from jobs.spec import parse_job_with_warnings
+    from worker.job_options import job_document
+
+    options = {
+        "datasource.input": input_,
+        "datasource.output": output,
+        "selection.n_samples": n_samples,
+        "name": name,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    text = None if job_file is None else _read(job_file)
+    parsed = parse_job_with_warnings(job_document(text, options=given, assignments=sets))
+    for warning in parsed.warnings:
+        err.print(f"warning: {warning}", style="yellow", markup=False)
+    return parsed.job
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise JobRejected(f"JOB.json: cannot read {path}: {error.strerror}") from error
+
+
+def _prepared(job: "Job") -> "Prepared":
+    from worker.prepare import prepare
+    from worker.settings import load_settings
+
+    return prepare(job, load_settings())
+
+
+def _run(job: "Job", *, fresh: bool, copy_to: Path | None, as_json: bool) -> "Outcome":
+    from worker.console import watcher
+    from worker.copying import copy_selected
+    from worker.events import Events
+    from worker.runner import run as run_job
+
+    prepared = _prepared(job)
+    with watcher(err, as_json=as_json) as watching:
+        events = Events(watching)
+        outcome = run_job(prepared, events, fresh=fresh)
+        if copy_to is not None:
+            copied = copy_selected(
+                outcome.selected, outcome.sources, store=prepared.source, folder=copy_to, events=events
+            )
+            events.emit("copied", files=copied, folder=str(copy_to))
+    return outcome
+
+
+def _show(outcome: "Outcome", *, as_json: bool) -> None:
+    if as_json:
+        out.print_json(json.dumps(outcome.summary()))
+        return
+    counts = outcome.counts
+    out.print(f"Selected {counts.selected:,} of {counts.pool:,} samples.", markup=False)
+    for artefact in outcome.artefacts:
+        out.print(f"  {outcome.result_url}{artefact.name}  {artefact.bytes:,} bytes", markup=False)
+    if outcome.pdf_error:
+        err.print(f"No PDF: {outcome.pdf_error}", style="yellow", markup=False)
+
+
+def _forecast_text(found: "Forecast") -> str:
+    lines = [
+        f"input     {found.input_url}: {found.sources:,} images, {found.source_bytes:,} bytes",
+        f"ignored   {', '.join(f'{n:,} {ext}' for ext, n in found.ignored.items()) or 'nothing'}",
+        f"output    {found.output_url}",
+        f"model     {found.model}",
+        f"chunks    {found.chunks:,}, of which {found.chunks_done:,} are done",
+        f"to read   {found.sources_to_read:,} images, {found.bytes_to_read:,} bytes",
+        f"requests  about {', '.join(f'{n:,} {kind}' for kind, n in found.requests.items())}",
+        f"to select {found.asked:,}",
+    ]
+    if found.resumes:
+        lines.append(f"resumes   {found.resumes}, which did not end; --fresh starts a new run")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

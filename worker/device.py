@@ -1,0 +1,76 @@
+"""Chooses where models run: CUDA where there is a GPU, the CPU where there is none."""
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from worker.errors import JobFailed
+
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A place to compute. `torch_name` is what torch calls it; `label` is for people; `threads` are CPU threads."""
+
+    torch_name: str
+    label: str
+    threads: int
+
+    @property
+    def is_cuda(self) -> bool:
+        """True on an NVIDIA GPU."""
+        return self.torch_name.startswith("cuda")
+
+    @property
+    def onnx_providers(self) -> list[str]:
+        """What onnxruntime should try, best first."""
+        return ["CUDAExecutionProvider", "CPUExecutionProvider"] if self.is_cuda else ["CPUExecutionProvider"]
+
+
+def choose_device(choice: DeviceChoice = "auto") -> Device:
+    """Return the device to use.
+
+    Raises:
+        JobFailed: `cuda` was asked for and torch sees no GPU.
+    """
+    import torch  # noqa: PLC0415  # two seconds to import; `framesift check` does without
+
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if choice == "cpu" or (choice == "auto" and not torch.cuda.is_available()):
+        return Device("cpu", f"CPU, {threads} threads", threads)
+    if not torch.cuda.is_available():
+        raise JobFailed(
+            "device: 'cuda' was asked for (FRAMESIFT_DEVICE), but torch sees no GPU; choose auto or cpu"
+        )
+    # One process drives one GPU; a deployment picks it with CUDA_VISIBLE_DEVICES.
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    return Device("cuda:0", torch.cuda.get_device_name(0), threads)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell a device's out-of-memory error from every other, for torch and for onnxruntime."""
+    import torch  # noqa: PLC0415
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    library = type(error).__module__.partition(".")[0]
+    if (
+        library != "onnxruntime" and type(error) is not RuntimeError
+    ):  # torch on a CPU raises a bare RuntimeError
+        return False
+    text = str(error)
+    return any(sign in text for sign in _OUT_OF_MEMORY)
+
+
+_OUT_OF_MEMORY = (
+    "Failed to allocate memory",  # onnxruntime's arena
+    "bad allocation",
+    "std::bad_alloc",
+    "CUDA failure 2:",  # cudaErrorMemoryAllocation
+    "CUDA out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "DefaultCPUAllocator: can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
+)

@@ -1,0 +1,1 @@
+"""One embedding model a file; the folder is the registry."""

@@ -1,0 +1,340 @@
+"""What a report says: the content of report.json, from which HTML and PDF are drawn and nothing else."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+
+Count = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Distance = Annotated[float, Field(ge=0)]
+Name = Annotated[str, StringConstraints(max_length=4096)]
+SetName = Literal["input", "selected", "random", "datapool", "selected_with_datapool"]
+HeadlineName = Literal["diversity_mean", "coverage_mean", "coverage_p95", "coverage_max"]
+
+
+class Fact(BaseModel):
+    """A frozen piece of the report; unknown fields and numbers that JSON cannot hold are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class JobFacts(Fact):
+    """Which job this is."""
+
+    id: str = Field(description="the job's identifier")
+    name: str = Field(description="the job's name, as its author gave it")
+    config: dict[str, JsonValue] = Field(description="the job after defaults, as it ran")
+    seed: int = Field(description="every random draw comes from this number")
+
+
+class Counts(Fact):
+    """How many there were, from the listing to the selection. Checked to add up."""
+
+    listed: Count = Field(description="objects found below the input")
+    ignored: Count = Field(description="objects whose name ends in no known image or video extension")
+    skipped: dict[str, Count] = Field(description="sources left out, by reason")
+    read: Count = Field(description="sources that gave at least one sample: listed - ignored - all skipped")
+    samples: Count = Field(description="samples made from them; one for an image, several for a video")
+    duplicates: Count = Field(description="samples whose bytes equal another sample's")
+    pool: Count = Field(description="samples that the selection looked at: samples - duplicates")
+    dropped: Count = Field(description="samples of the pool outside a threshold")
+    candidates: Count = Field(description="samples that could be picked: pool - dropped")
+    asked: Count = Field(description="samples that the job asked for")
+    selected: Count = Field(description="samples picked")
+    preselected: Count = Field(default=0, description="samples kept by earlier jobs (the datapool)")
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        sums = {
+            "listed = ignored + skipped + read": (
+                self.listed,
+                self.ignored + sum(self.skipped.values()) + self.read,
+            ),
+            "samples = duplicates + pool": (self.samples, self.duplicates + self.pool),
+            "pool = dropped + candidates": (self.pool, self.dropped + self.candidates),
+        }
+        for claim, (left, right) in sums.items():
+            if left != right:
+                raise ValueError(f"counts do not add up: {claim} is {left} = {right}")
+        if self.samples < self.read:
+            raise ValueError(f"counts: {self.read} sources were read, but gave {self.samples} samples")
+        if self.selected > min(self.candidates, self.asked):
+            raise ValueError(
+                f"counts: selected {self.selected} of {self.candidates} candidates, asked {self.asked}"
+            )
+        return self
+
+
+class EmbeddingFacts(Fact):
+    """What turned pixels into the vectors that distances are measured between."""
+
+    model: str = Field(description="the embedder's name")
+    weights_sha256: str = Field(description='SHA-256 of the weights, or "none"')
+    preprocessing: dict[str, JsonValue] = Field(
+        description="how an image became the model's input; sizes in pixels"
+    )
+    licence: str = Field(description="licence of the weights")
+    dimension_model: int = Field(ge=1, description="length of the model's output")
+    dimension: int = Field(ge=1, description="length after reduction by PCA; distances are measured here")
+    explained_variance: Fraction | None = Field(
+        description="share of the variance that the reduction kept, 0 to 1; null without reduction"
+    )
+    normalised: bool = Field(description="whether vectors have length 1, so that distances lie in [0, 2]")
+
+
+class StrategyFacts(Fact):
+    """One strategy of the selection."""
+
+    type: str = Field(description="DIVERSITY, TYPICALITY, THRESHOLD, ...")
+    input: str = Field(description="what it looks at: EMBEDDINGS, METADATA, ...")
+    strength: float = Field(default=1.0, description="exponent on the strategy's objective")
+    detail: str = Field(default="", description="its other parameters, one line")
+
+
+class Metrics(Fact):
+    """Five numbers about a set of values, in the unit of the values; std is the population's."""
+
+    mean: float
+    std: float = Field(ge=0)
+    min: float
+    median: float
+    max: float
+
+
+class Percentiles(Fact):
+    """Percentiles, linearly interpolated, in the unit of the values."""
+
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+
+
+class DistanceSet(Fact):
+    """Distances of one set of samples. For `random`: each metric is the mean over the draws, counts are summed."""
+
+    name: SetName
+    samples: Count = Field(description="samples in the set (in one draw, for random)")
+    measured: Count = Field(description="distances behind the counts; the sum of counts")
+    metrics: Metrics | None = Field(description="null where there is no distance, as in a set of one")
+    percentiles: Percentiles | None = Field(description="null where there is no distance")
+    counts: tuple[Count, ...] = Field(description="distances in each bin of the shared edges")
+
+
+class Distances(Fact):
+    """One kind of distance for several sets, in bins that all sets share."""
+
+    edges: tuple[float, ...] = Field(description="bin edges, Euclidean distance; one more than the bins")
+    sets: tuple[DistanceSet, ...]
+
+    @model_validator(mode="after")
+    def _bins_fit(self) -> Self:
+        for one in self.sets:
+            if len(one.counts) != max(0, len(self.edges) - 1) or sum(one.counts) != one.measured:
+                raise ValueError(f"histogram of {one.name} does not fit its edges or its size")
+        return self
+
+    def of(self, name: SetName) -> DistanceSet | None:
+        """Return one set, or None where it was not measured."""
+        return next((one for one in self.sets if one.name == name), None)
+
+
+class Headline(Fact):
+    """One number of the selection beside the same number of random draws, all measured on the same samples."""
+
+    name: HeadlineName
+    higher_is_better: bool
+    selected: Distance = Field(description="the selection's number, Euclidean distance")
+    random_mean: Distance = Field(description="mean over the draws")
+    random_low: Distance = Field(description="2.5th percentile of the draws")
+    random_high: Distance = Field(description="97.5th percentile of the draws")
+    better_than: Count = Field(description="draws that the selection strictly beats")
+
+
+class Baseline(Fact):
+    """How the random draws were made."""
+
+    draws: Count = Field(description="random draws of the selection's size from the same candidates")
+    measured_rows: Count = Field(description="input samples that coverage was measured on, for the draws")
+    input_rows: Count = Field(
+        description="input samples there are; more than measured_rows means an estimate"
+    )
+    headlines: tuple[Headline, ...] = Field(description="empty where nothing can be compared")
+
+
+class Verdict(Fact):
+    """What the numbers say, in words."""
+
+    level: Literal["better", "same", "mixed", "worse", "none"] = Field(
+        description="better: beyond the band of random draws somewhere and nowhere on its wrong side; mixed: both; "
+        "same: inside every band; none: nothing to compare"
+    )
+    sentence: str
+
+
+class Curve(Fact):
+    """Insertion distances in pick order, possibly thinned."""
+
+    picks: Count = Field(description="picks there were")
+    steps: tuple[int, ...] = Field(description="1-based pick numbers that are listed")
+    distances: tuple[Distance, ...] = Field(
+        description="distance from that pick to the closest sample kept before it"
+    )
+
+
+class Proof(Fact):
+    """What can be proven about how well the selection covers its candidates."""
+
+    radius_pool: Distance | None = Field(
+        description="largest distance from a pool sample to its closest kept sample"
+    )
+    radius_candidates: Distance | None = Field(description="the same over the candidates only")
+    separation: Distance | None = Field(
+        description="smallest distance from a selected sample to another kept one"
+    )
+    optimum_low: Distance | None = Field(
+        description="no selection of this size has a smaller radius than this"
+    )
+    optimum_high: Distance | None = Field(description="the radius reached: the best possible is at most this")
+    reason: str | None = Field(description="why there is no interval")
+    insertion: Curve
+
+
+class Example(Fact):
+    """A sample whose picture marks a place in the scatter plot."""
+
+    sample: Name
+    x: float
+    y: float
+    selected: bool
+
+
+class Scatter(Fact):
+    """The embedding in two dimensions, by principal component analysis over the pool."""
+
+    method: Literal["pca"] = "pca"
+    explained: tuple[Fraction, Fraction] = Field(
+        description="share of the embedding's variance along each axis"
+    )
+    input: tuple[tuple[float, float], ...] = Field(description="input samples, perhaps a seeded draw of them")
+    input_total: Count = Field(description="input samples there are")
+    selected: tuple[tuple[float, float], ...] = Field(
+        description="selected samples, perhaps a seeded draw of them"
+    )
+    selected_total: Count = Field(description="selected samples there are")
+    datapool: tuple[tuple[float, float], ...] = Field(default=(), description="samples kept by earlier jobs")
+    examples: tuple[Example, ...] = Field(description="samples spread over the plot")
+
+
+class Pair(Fact):
+    """A kept sample and one that was left out."""
+
+    kept: Name
+    dropped: Name
+    distance: Distance
+
+
+class Pick(Fact):
+    """A selected sample."""
+
+    sample: Name
+    step: int = Field(ge=1, description="1-based place in the pick order")
+    distance: Distance | None = Field(
+        description="distance to the closest sample kept before; null for the first"
+    )
+
+
+class MeasureFacts(Fact):
+    """One numeric measure or metadata column, for the input and for the selection."""
+
+    name: str
+    label: str
+    unit: str
+    seen: str = Field(description="which pixels it was taken from, in words")
+    edges: tuple[float, ...] = Field(description="bin edges in the measure's unit")
+    input: Metrics | None
+    input_counts: tuple[Count, ...]
+    selected: Metrics | None
+    selected_counts: tuple[Count, ...]
+    missing: Count = Field(default=0, description="input samples without a value")
+
+
+class CategoryFacts(Fact):
+    """One column of short texts: how often each value occurs; the rest is counted together."""
+
+    name: str
+    label: str
+    values: tuple[str, ...] = Field(description="the most frequent values of the input, most frequent first")
+    input_counts: tuple[Count, ...]
+    selected_counts: tuple[Count, ...]
+    input_other: Count
+    selected_other: Count
+
+
+class Analysis(Fact):
+    """Everything computed from the embeddings and the selection."""
+
+    verdict: Verdict
+    baseline: Baseline
+    diversity: Distances = Field(
+        description="from each sample of a set to the closest other sample of the same set"
+    )
+    coverage: Distances = Field(description="from each input sample to the closest sample of a set")
+    proof: Proof
+    scatter: Scatter
+    look_alikes: tuple[Pair, ...] = Field(
+        description="closest first: what was left out because it was already there"
+    )
+    least_covered: tuple[Pair, ...] = Field(description="farthest first: what the selection represents worst")
+    picks: tuple[Pick, ...] = Field(description="the first picks, in order")
+    measures: tuple[MeasureFacts, ...]
+    categories: tuple[CategoryFacts, ...] = ()
+
+
+class SkippedExample(Fact):
+    """One source that was left out."""
+
+    source: Name
+    reason: str
+    detail: str
+
+
+class StageTime(Fact):
+    """How long one stage took."""
+
+    name: str
+    duration_s: float = Field(ge=0)
+
+
+class RunFacts(Fact):
+    """What differs from one run of a plan to the next; everything else in the report does not."""
+
+    started_at: datetime
+    finished_at: datetime
+    stages: tuple[StageTime, ...]
+    images_per_s: float | None = Field(ge=0, description="samples embedded a second; null where none were")
+    requests: dict[str, Count] = Field(description="requests to the stores, by kind")
+    bytes_read: Count
+    bytes_written: Count
+    device: str
+    host: str
+    versions: dict[str, str] = Field(description="of this worker and the libraries that decide numbers")
+    attempts: int = Field(ge=1)
+
+
+class Facts(Fact):
+    """The whole report of one selection job."""
+
+    format_version: Literal[1] = 1
+    job: JobFacts
+    counts: Counts
+    embedding: EmbeddingFacts
+    strategies: tuple[StrategyFacts, ...]
+    analysis: Analysis
+    skipped_examples: tuple[SkippedExample, ...] = Field(
+        description="a few of each reason; skipped.json has all"
+    )
+    warnings: tuple[str, ...]
+    digests: dict[str, str] = Field(description="SHA-256 of what the job read and wrote, by name")
+    run: RunFacts

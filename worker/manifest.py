@@ -1,0 +1,97 @@
+"""The frozen input of a job: its sources, cut into chunks, as they lie in plan.parquet."""
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from worker.errors import JobFailed
+from worker.layout import digest
+from worker.samples import Source
+
+FORMAT_VERSION = 1
+SCHEMA = pa.schema(
+    [
+        pa.field("chunk", pa.int32(), nullable=False),
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("etag", pa.string(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The unit of work and commit. `digest` addresses it by content: the same keys and ETags, the same chunk."""
+
+    index: int
+    digest: str
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The frozen input of a job."""
+
+    chunks: tuple[Chunk, ...]
+    ignored: dict[str, int]
+    planned_at: str
+    """UTC, ISO 8601."""
+
+    @property
+    def source_count(self) -> int:
+        """Number of sources in all chunks."""
+        return sum(len(chunk.sources) for chunk in self.chunks)
+
+
+def sources_of(plan: Plan, names: Collection[str]) -> dict[str, Source]:
+    """Map sample names to the sources they come from; an image's name is its key."""
+    wanted = set(names)
+    return {source.key: source for chunk in plan.chunks for source in chunk.sources if source.key in wanted}
+
+
+def chunk_digest(sources: Iterable[Source]) -> str:
+    """Return the digest of the sorted (key, ETag) list."""
+    return digest(*(part for source in sources for part in (source.key, source.etag)))
+
+
+def plan_to_bytes(plan: Plan) -> bytes:
+    """Write a plan as Parquet."""
+    rows = [(chunk.index, s.key, s.etag, s.size) for chunk in plan.chunks for s in chunk.sources]
+    columns = [
+        pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
+    ]
+    about = {"format_version": FORMAT_VERSION, "ignored": plan.ignored, "planned_at": plan.planned_at}
+    table = pa.Table.from_arrays(columns, schema=SCHEMA.with_metadata({"framesift": json.dumps(about)}))
+    out = BytesIO()
+    pq.write_table(table, out, compression="zstd")
+    return out.getvalue()
+
+
+def plan_from_bytes(body: bytes) -> Plan:
+    """Read a plan.
+
+    Raises:
+        JobFailed: not a plan, or one of a newer format.
+    """
+    try:
+        table = pq.read_table(BytesIO(body))
+        about = json.loads((table.schema.metadata or {})[b"framesift"])
+    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        raise JobFailed(f"not a plan.parquet of framesift: {error}") from error
+    if about["format_version"] > FORMAT_VERSION:
+        raise JobFailed(
+            f"the plan has format {about['format_version']}, this framesift reads up to {FORMAT_VERSION}: update it"
+        )
+    return Plan(tuple(_chunks(table)), about["ignored"], about["planned_at"])
+
+
+def _chunks(table: pa.Table) -> Iterator[Chunk]:
+    sources: dict[int, list[Source]] = {}
+    for index, key, etag, size in zip(*(table[name].to_pylist() for name in SCHEMA.names), strict=True):
+        sources.setdefault(index, []).append(Source(key, etag, size))
+    for index, run in sources.items():
+        yield Chunk(index, chunk_digest(run), tuple(run))

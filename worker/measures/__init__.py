@@ -1,0 +1,1 @@
+"""One metadata measure a file; the folder is the registry."""

@@ -1,0 +1,89 @@
+"""The plan step: list the datasource once, freeze it, and cut it into chunks."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import PurePosixPath
+
+from worker.errors import JobRejected
+from worker.layout import LIGHTLY, PRIVATE
+from worker.manifest import Chunk, Plan, chunk_digest
+from worker.media.extensions import kind_of
+from worker.relevant import Relevant
+from worker.samples import Source
+from worker.storage.store import ObjectInfo, ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What one listing found: the sources in key order, and a count of everything else by extension."""
+
+    sources: tuple[Source, ...]
+    ignored: dict[str, int]
+
+
+def list_sources(store: ObjectStore, relevant: Relevant | None = None) -> Listing:
+    """List the datasource and keep what may be an image.
+
+    Names decide only what is worth a look: what a source is, its content says later. Holds the listing in memory,
+    about 300 bytes an object.
+
+    Raises:
+        JobRejected: nothing to look at.
+    """
+    ignored: Counter[str] = Counter()
+    sources = []
+    for info in store.list():
+        if _own(info.key) or (relevant is not None and not relevant.matches(info.key)):
+            continue
+        if kind_of(info.key) == "image":
+            sources.append(_source(info))
+        else:
+            ignored[PurePosixPath(info.key).suffix.lower() or "no extension"] += 1
+    if not sources:
+        others = ", ".join(f"{n} {ext}" for ext, n in sorted(ignored.items()))
+        raise JobRejected(
+            f"datasource.input: no images under {store.url}"
+            + (f" (only {others})" if others else " (it is empty)")
+        )
+    return Listing(tuple(sources), dict(sorted(ignored.items())))
+
+
+def make_plan(listing: Listing, *, chunk_sources: int, planned_at: str) -> Plan:
+    """Cut a listing into chunks of about `chunk_sources` sources."""
+    chunks = tuple(
+        Chunk(index, chunk_digest(sources), tuple(sources))
+        for index, sources in enumerate(cut(listing.sources, target=chunk_sources))
+    )
+    return Plan(chunks, listing.ignored, planned_at)
+
+
+def cut(sources: Sequence[Source], *, target: int) -> Iterator[Sequence[Source]]:
+    """Yield runs of sources whose borders depend on the keys near them, not on how many came before.
+
+    A source ends a run when the hash of its key says so (one in `target` does), once the run has target / 4; a run
+    of 4 x target ends anyway. So an added or removed object changes the run it falls into, seldom the next one.
+    """
+    start = 0
+    smallest, largest = max(1, target // 4), 4 * target
+    for end, source in enumerate(sources, start=1):
+        length = end - start
+        if length >= largest or (length >= smallest and _ends_run(source.key, target)):
+            yield sources[start:end]
+            start = end
+    if start < len(sources):
+        yield sources[start:]
+
+
+def _ends_run(key: str, target: int) -> bool:
+    hashed = blake2b(key.encode("utf-8"), digest_size=8).digest()
+    return int.from_bytes(hashed, "big") % target == 0
+
+
+def _own(key: str) -> bool:
+    return any(f"/{folder}" in f"/{key}" for folder in (PRIVATE, LIGHTLY))
+
+
+def _source(info: ObjectInfo) -> Source:
+    return Source(info.key, info.etag, info.size)

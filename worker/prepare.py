@@ -1,0 +1,98 @@
+"""Turns a job into everything that its steps need, or refuses it; downloads nothing."""
+
+from dataclasses import dataclass
+
+from jobs.selection import Metadata, Selection
+from jobs.spec import Job, SelectionJob, canonical_json
+from worker.embedder import Embedder, Identity
+from worker.errors import JobRejected
+from worker.facets import Facet, facets_for
+from worker.media.limits import Limits
+from worker.relevant import Relevant, parse_relevant
+from worker.settings import Settings
+from worker.storage.connect import connect
+from worker.storage.store import ObjectStore
+from worker.supported import refuse_unsupported
+from worker.variants import EMBEDDERS, MEASURES, measure_keys
+from worker.weights import LocalWeightFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job that this machine can run: its stores, its limits, its model and what it needs to know of each sample."""
+
+    job: SelectionJob
+    job_json: str
+    source: ObjectStore
+    output: ObjectStore
+    limits: Limits
+    embedder: Embedder
+    identity: Identity
+    facets: tuple[Facet, ...]
+    weights: LocalWeightFiles
+    settings: Settings
+
+
+def prepare(job: Job, settings: Settings) -> Prepared:
+    """Resolve every name in a job.
+
+    Raises:
+        JobRejected: the job asks for something that does not exist or that this version does not do.
+    """
+    refuse_unsupported(job, [measure.key for measure in MEASURES.by_name.values() if measure.numeric])
+    if not isinstance(job, SelectionJob):
+        raise JobRejected(f"kind: {job.kind!r} cannot be run here; choose selection")
+    limits = _lowered(settings.limits, job)
+    embedder = EMBEDDERS.parse(job.embedding.model.model_dump(), at="embedding.model")
+    weights = LocalWeightFiles(settings)
+    identity = embedder.identity(weights)
+    facets = facets_for(
+        measures=MEASURES.by_name, full_size=_full_size(job.selection), identity=identity, limits=limits
+    )
+    return Prepared(
+        job=job,
+        job_json=canonical_json(job),
+        source=connect(job.datasource.input, settings),
+        output=connect(job.datasource.output, settings, may_be_absent=True),
+        limits=limits,
+        embedder=embedder,
+        identity=identity,
+        facets=facets,
+        weights=weights,
+        settings=settings,
+    )
+
+
+def relevant_rules(prepared: Prepared) -> Relevant | None:
+    """Read the file of relevant names, from the output as LightlyOne has it, else from the input.
+
+    Raises:
+        JobRejected: the job names a file that lies in neither, or whose rules are wrong.
+    """
+    key = prepared.job.datasource.relevant_filenames
+    if key is None:
+        return None
+    for store in (prepared.output, prepared.source):
+        if store.head(key) is not None:
+            try:
+                return parse_relevant(store.get(key).decode(), at=f"{store.url}{key}")
+            except UnicodeDecodeError as error:
+                raise JobRejected(f"{store.url}{key}: not UTF-8 text ({error})") from error
+    raise JobRejected(
+        f"datasource.relevant_filenames: {key!r} is neither in {prepared.output.url} nor in {prepared.source.url}"
+    )
+
+
+def _lowered(limits: Limits, job: SelectionJob) -> Limits:
+    """Apply the job's limits where they are lower than the machine's."""
+    asked = {name: value for name, value in job.limits.model_dump().items() if value is not None}
+    lowered = {name: min(value, asked.get(name, value)) for name, value in limits.model_dump().items()}
+    return Limits(**lowered)
+
+
+def _full_size(selection: Selection) -> frozenset[str]:
+    """Return the measures whose full-size value the selection uses."""
+    keys = measure_keys()
+    inputs = (entry.input for entry in selection.strategies)
+    used = {keys[given.key] for given in inputs if isinstance(given, Metadata) and given.key in keys}
+    return frozenset(name for name in used if MEASURES.by_name[name].full_size)

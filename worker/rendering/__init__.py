@@ -1,0 +1,1 @@
+"""Report blocks to figures, HTML and PDF."""

@@ -1,0 +1,133 @@
+"""The report step: fetch the pictures, render, upload, and write done.json last."""
+
+import platform
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from worker import __version__
+from worker.device import Device
+from worker.events import Events
+from worker.facts import Facts, RunFacts, StageTime
+from worker.findings import Findings
+from worker.manifest import Plan, sources_of
+from worker.media.images import DecodeRequest
+from worker.publish import DONE, Results
+from worker.reading import Reader, Wanted
+from worker.rendering.pages import render_html, wanted_pictures
+from worker.rendering.pdf import PdfFailed, render_pdf
+from worker.samples import Decoded
+from worker.storage.store import ObjectStore
+
+FORMAT_VERSION = 1
+PICTURE_PX = 256
+LIBRARIES = ("torch", "onnxruntime", "timm", "numpy", "pillow", "pyarrow", "weasyprint")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What the steps before took: seconds a stage, attempts, and how many sources were read now."""
+
+    started_at: datetime
+    stages: Mapping[str, float]
+    attempt: int
+    read_count: int
+    device: Device
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The report that was written, and why there is no PDF, if there is none."""
+
+    facts: Facts
+    pdf_error: str | None
+
+
+def report(
+    plan: Plan,
+    findings: Findings,
+    results: Results,
+    *,
+    ran: Ran,
+    reader: Reader,
+    images: str,
+    events: Events,
+) -> Published:
+    """Write report.html, report.pdf, report.json, log.jsonl and, last, done.json.
+
+    A PDF that cannot be made costs only itself: the reason is in done.json and in the log.
+
+    Raises:
+        StorageError: an artefact could not be written.
+    """
+    facts = Facts(**findings.content, run=_run_facts(ran, reader.store, results.store))
+    pictures = _pictures(facts, plan, reader, images=images)
+    html = render_html(facts, pictures)
+    results.put("report.html", html.encode(), media_type="text/html; charset=utf-8")
+    pdf_error = None
+    try:
+        results.put("report.pdf", render_pdf(html), media_type="application/pdf")
+    except PdfFailed as failure:
+        pdf_error = str(failure)
+        events.emit("pdf_failed", level="warning", text=f"report.pdf could not be made: {failure}")
+    results.put("report.json", facts.model_dump_json(indent=1).encode(), media_type="application/json")
+    results.put("log.jsonl", events.log(), media_type="application/x-ndjson")
+    _finish(results, facts, pdf_error=pdf_error)
+    return Published(facts, pdf_error)
+
+
+def _pictures(facts: Facts, plan: Plan, reader: Reader, *, images: str) -> dict[str, bytes]:
+    """Read the sources of the pictures that the report shows, once more, as JPEG thumbnails."""
+    if images == "none":
+        return {}
+    sources = sources_of(plan, wanted_pictures(facts)).values()
+    request = DecodeRequest(thumbnail_px=PICTURE_PX, blur=images == "blur")
+    pictures = {}
+    for read in reader.read(Wanted(source, request, None) for source in sources):
+        if isinstance(read.result, Decoded) and read.result.thumbnail is not None:
+            pictures[read.source.key] = read.result.thumbnail
+    return pictures
+
+
+def _run_facts(ran: Ran, *stores: ObjectStore) -> RunFacts:
+    requests: dict[str, int] = {}
+    for store in stores:
+        for kind, count in store.usage.requests.items():
+            requests[kind] = requests.get(kind, 0) + count
+    embed_s = ran.stages.get("embed", 0.0)
+    return RunFacts(
+        started_at=ran.started_at,
+        finished_at=datetime.now(UTC),
+        stages=tuple(StageTime(name=name, duration_s=seconds) for name, seconds in ran.stages.items()),
+        images_per_s=ran.read_count / embed_s if ran.read_count and embed_s else None,
+        requests=dict(sorted(requests.items())),
+        bytes_read=sum(store.usage.bytes_read for store in stores),
+        bytes_written=sum(store.usage.bytes_written for store in stores),
+        device=ran.device.label,
+        host=socket.gethostname(),
+        versions={"framesift": __version__, "python": platform.python_version(), **_versions()},
+        attempts=ran.attempt,
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
+
+
+def _finish(results: Results, facts: Facts, *, pdf_error: str | None) -> None:
+    run = facts.run.model_dump(mode="json")
+    results.put_json(
+        DONE,
+        {
+            "format_version": FORMAT_VERSION,
+            "state": "done",
+            "job_id": results.job_id,
+            "name": results.job_name,
+            "counts": facts.counts.model_dump(),
+            "pdf_error": pdf_error,
+            "artefacts": [asdict(artefact) for artefact in results.artefacts],
+            "run": run,
+        },
+    )

@@ -1,0 +1,215 @@
+"""Runs a job in this process, step after step: the embedded default, with no broker."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from worker.chunk import ChunkDone, Embedding, Work, compute_chunks
+from worker.device import Device, choose_device
+from worker.events import Events
+from worker.facets import missing_facets
+from worker.facts import Counts
+from worker.findings import Findings
+from worker.history import PLAN, begin_run, count_attempt, unfinished_run
+from worker.layout import CHUNKS, job_key
+from worker.manifest import Chunk, Plan, plan_from_bytes, plan_to_bytes, sources_of
+from worker.media.decoders import Decoders
+from worker.plan import list_sources, make_plan
+from worker.prepare import Prepared, relevant_rules
+from worker.publish import Artefact, Results
+from worker.reading import Reader
+from worker.report import Ran, report
+from worker.samples import Source
+from worker.select import select
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished run left behind. `selected` are sample names in pick order, `sources` their sources."""
+
+    job_id: str
+    result_url: str
+    selected: tuple[str, ...]
+    sources: dict[str, Source]
+    counts: Counts
+    artefacts: tuple[Artefact, ...]
+    pdf_error: str | None
+
+    def summary(self) -> dict[str, Any]:
+        """Return the outcome as JSON values, without the names of the samples."""
+        return {
+            "state": "done",
+            "job_id": self.job_id,
+            "result_url": self.result_url,
+            "counts": self.counts.model_dump(),
+            "artefacts": [asdict(artefact) for artefact in self.artefacts],
+            "pdf_error": self.pdf_error,
+        }
+
+
+@dataclass(slots=True)
+class Clock:
+    """When the run began, and how long each stage took, in seconds."""
+
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str, events: Events) -> Iterator[None]:
+        """Time one stage."""
+        began = time.monotonic()
+        yield
+        self.stages[name] = time.monotonic() - began
+        events.emit("stage_finished", stage=name, duration_s=round(self.stages[name], 3))
+
+
+def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
+    """Run a job from listing to report.
+
+    A run of the same job that did not end is taken up where it stopped, on the listing that it froze, unless `fresh`.
+
+    Raises:
+        JobRejected: there is nothing to select from.
+        JobFailed: no sample could be read, or the machine cannot do it.
+        StorageError: a store failed for good. What is finished stays in the output; run the job again to go on.
+    """
+    clock = Clock()
+    device = choose_device(prepared.settings.device)
+    with open_reader(prepared, device) as reader:
+        made = run_until_selected(prepared, events, reader=reader, device=device, clock=clock, fresh=fresh)
+        with clock.stage("report", events):
+            ran = Ran(clock.started_at, clock.stages, made.attempt, made.read_count, device)
+            published = report(
+                made.plan,
+                made.findings,
+                made.results,
+                ran=ran,
+                reader=reader,
+                images=prepared.job.report.images,
+                events=events,
+            )
+    return Outcome(
+        job_id=made.results.job_id,
+        result_url=made.results.url,
+        selected=made.findings.selected,
+        sources=sources_of(made.plan, made.findings.selected),
+        counts=made.findings.counts,
+        artefacts=tuple(made.results.artefacts),
+        pdf_error=published.pdf_error,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A run with its selection made, and its report still to come."""
+
+    plan: Plan
+    findings: Findings
+    results: Results
+    attempt: int
+    read_count: int
+
+
+def run_until_selected(
+    prepared: Prepared,
+    events: Events,
+    *,
+    reader: Reader,
+    device: Device,
+    clock: Clock,
+    fresh: bool = False,
+) -> Made:
+    """Plan, embed and select; `run` says what may be raised."""
+    with clock.stage("plan", events):
+        job_id, plan = _begun(prepared, events, fresh=fresh)
+        attempt = count_attempt(prepared.output, job_id)
+    results = Results(prepared.output, prepared.job.name, job_id)
+    with clock.stage("embed", events):
+        read_count = _embed(prepared, plan, job_id, reader=reader, device=device, events=events)
+    with clock.stage("select", events):
+        findings = select(prepared, plan, results, device=device, events=events)
+    return Made(plan, findings, results, attempt, read_count)
+
+
+@contextmanager
+def open_reader(prepared: Prepared, device: Device) -> Iterator[Reader]:
+    """Start the decoding processes, and stop them at the end."""
+    settings = prepared.settings
+    with Decoders(settings.decode_processes or device.threads, prepared.limits) as decoders:
+        yield Reader(
+            store=prepared.source,
+            decoders=decoders,
+            limits=prepared.limits,
+            fetch_threads=settings.fetch_threads,
+            inflight_bytes=settings.inflight_bytes,
+            lookahead=max(4 * settings.batch_size, 2 * settings.fetch_threads),
+        )
+
+
+def compute(
+    prepared: Prepared, work: Sequence[Work], job_id: str, *, reader: Reader, device: Device
+) -> Iterator[ChunkDone]:
+    """Compute the missing facets of chunks; the model is loaded only if one of them needs it."""
+    embedding = None
+    if any(facet.kind == "embedding" for item in work for facet in item.facets):
+        embedding = Embedding(
+            embed=prepared.embedder.load(device, prepared.weights),
+            preprocessing=prepared.identity.preprocessing,
+            batch_size=prepared.settings.batch_size,
+        )
+    return compute_chunks(work, reader=reader, embedding=embedding, output=prepared.output, job_id=job_id)
+
+
+def missing_work(
+    prepared: Prepared, chunks: Sequence[Chunk], job_id: str, *, prefix: str = CHUNKS
+) -> list[Work]:
+    """Return those chunks that have yet to be computed, with the facets that they lack; lists `prefix` once."""
+    existing = {info.key for info in prepared.output.list(prefix)}
+    missing = (
+        Work(chunk, missing_facets(chunk.digest, prepared.facets, existing=existing, job_id=job_id))
+        for chunk in chunks
+    )
+    return [work for work in missing if work.facets]
+
+
+def _begun(prepared: Prepared, events: Events, *, fresh: bool) -> tuple[str, Plan]:
+    job_id = (
+        None
+        if fresh
+        else unfinished_run(prepared.output, job_name=prepared.job.name, job_json=prepared.job_json)
+    )
+    if job_id is not None:
+        plan = plan_from_bytes(prepared.output.get(job_key(job_id, PLAN)))
+        events.emit(
+            "resumed", job_id=job_id, planned_at=plan.planned_at, hint="--fresh lists the input again"
+        )
+        return job_id, plan
+    now = datetime.now(UTC)
+    listing = list_sources(prepared.source, relevant_rules(prepared))
+    plan = make_plan(
+        listing, chunk_sources=prepared.settings.chunk_sources, planned_at=now.isoformat(timespec="seconds")
+    )
+    job_id = begin_run(prepared.output, job_json=prepared.job_json, plan=plan_to_bytes(plan), now=now)
+    events.emit(
+        "planned", job_id=job_id, sources=plan.source_count, chunks=len(plan.chunks), ignored=plan.ignored
+    )
+    return job_id, plan
+
+
+def _embed(
+    prepared: Prepared, plan: Plan, job_id: str, *, reader: Reader, device: Device, events: Events
+) -> int:
+    """Compute what is missing; return the number of sources that were read."""
+    work = missing_work(prepared, plan.chunks, job_id)
+    total = sum(len(item.chunk.sources) for item in work)
+    events.emit("chunks", total=len(plan.chunks), missing=len(work), sources_to_read=total)
+    done = 0
+    events.progress("embed", done, total)
+    for finished in compute(prepared, work, job_id, reader=reader, device=device):
+        done += len(finished.chunk.sources)
+        events.progress("embed", done, total)
+        events.emit("chunk_done", index=finished.chunk.index, skipped=finished.skipped_count)
+    return total

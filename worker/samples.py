@@ -1,0 +1,76 @@
+"""What is listed, what becomes of it, and why some of it is left out."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One listed object of a datasource: its key below the input, its opaque ETag and its size in bytes."""
+
+    key: str
+    etag: str
+    size: int
+
+
+class SkipReason(StrEnum):
+    """Why a source or a sample was left out."""
+
+    EMPTY = "empty"
+    TOO_MANY_BYTES = "too_many_bytes"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    NOT_AN_IMAGE = "not_an_image"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    OUT_OF_MEMORY = "out_of_memory"
+    DECODE_TIMEOUT = "decode_timeout"
+    DECODE_CRASHED = "decode_crashed"
+    CHANGED = "changed"
+    MISSING = "missing"
+
+    @property
+    def volatile(self) -> bool:
+        """True when another try, on a calmer machine or another day, could end differently."""
+        return self in _VOLATILE
+
+
+_VOLATILE = frozenset(
+    {
+        SkipReason.OUT_OF_MEMORY,
+        SkipReason.DECODE_TIMEOUT,
+        SkipReason.DECODE_CRASHED,
+        SkipReason.CHANGED,
+        SkipReason.MISSING,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A source that was left out: a reason code and one line of detail for a person."""
+
+    reason: SkipReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What one image gave. `width` and `height` are the original's after orientation, in pixels.
+
+    `measures` maps a measure's name to its value at the size named in `seen_px` (width, height);
+    `full_measures` holds those taken from the full-size pixels. `pixels` is (h, w, 3) uint8 RGB, ready for the
+    model, or None where no embedding was asked for. `thumbnail` is a JPEG, or None where none was asked for.
+    """
+
+    format: str
+    width: int
+    height: int
+    seen_px: tuple[int, int]
+    measures: dict[str, float | int | str]
+    full_measures: dict[str, float | int | str]
+    pixels: NDArray[np.uint8] | None
+    thumbnail: bytes | None = None

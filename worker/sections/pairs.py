@@ -1,0 +1,50 @@
+"""Kept samples beside those that were left out."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from worker.blocks import Block, Picture, PicturePair, PicturePairs, Text
+from worker.facts import Facts, Pair
+from worker.rendering.text import distance
+from worker.section import Pictures, Section
+
+
+class Pairs(Section):
+    """Look-alikes that need no label, and the samples that the selection represents worst."""
+
+    type: Literal["pairs"] = "pairs"
+    title: ClassVar[str] = "Kept and left out"
+    order: ClassVar[int] = 70
+
+    def blocks(self, facts: Facts, pictures: Pictures) -> tuple[Block, ...]:
+        """Return two rows of pairs."""
+        found = facts.analysis
+        blocks: list[Block] = []
+        if found.look_alikes:
+            blocks += [
+                Text("Look-alikes: these were left out because one that looks the same was kept."),
+                _pairs(found.look_alikes, pictures),
+            ]
+        if found.least_covered:
+            blocks += [
+                Text(
+                    "Covered worst: these were left out, and the closest kept sample is farther than for any other."
+                ),
+                _pairs(found.least_covered, pictures),
+            ]
+        return tuple(blocks)
+
+
+def _pairs(pairs: Sequence[Pair], pictures: Pictures) -> PicturePairs:
+    return PicturePairs(
+        left_label="Kept",
+        right_label="Left out",
+        pairs=tuple(
+            PicturePair(
+                left=Picture(pair.kept, pictures.get(pair.kept)),
+                right=Picture(pair.dropped, pictures.get(pair.dropped)),
+                note=f"Distance {distance(pair.distance)}",
+            )
+            for pair in pairs
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The numeric core: arrays in, row numbers out; no files, keys or jobs."""

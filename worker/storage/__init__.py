@@ -1,0 +1,1 @@
+"""The only place that touches bytes outside: buckets and folders behind one interface."""

@@ -1,0 +1,81 @@
+"""What a place to keep objects must do, whether it is a bucket or a folder."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """One object as listed. `key` is relative to the store's own prefix; `etag` is opaque; `size` is in bytes."""
+
+    key: str
+    etag: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(slots=True)
+class Usage:
+    """Requests and bytes that went through one store; safe to add to from several threads.
+
+    `unlisted` is how many names the latest finished listing left out because they are not valid UTF-8; a bucket
+    has none.
+    """
+
+    requests: dict[str, int] = field(default_factory=dict)
+    bytes_read: int = 0
+    bytes_written: int = 0
+    unlisted: int = 0
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def add(self, request: str, *, read: int = 0, written: int = 0) -> None:
+        """Count one request of a kind (LIST, GET, PUT, HEAD, DELETE) and the bytes of its bodies."""
+        with self._lock:
+            self.requests[request] = self.requests.get(request, 0) + 1
+        self.add_bytes(read=read, written=written)
+
+    def add_bytes(self, *, read: int = 0, written: int = 0) -> None:
+        """Count bytes of a request that is counted already."""
+        with self._lock:
+            self.bytes_read += read
+            self.bytes_written += written
+
+
+@runtime_checkable
+class ObjectStore(Protocol):
+    """Objects under one prefix. Keys are data: any text a bucket accepts, never a path to be resolved.
+
+    Every method may raise StorageError (see worker/errors.py) after its own bounded retries. Methods are safe to
+    call from several threads.
+    """
+
+    url: str
+    """Where this is, for people: `s3://bucket/prefix/` or an absolute folder; ends with a slash."""
+
+    usage: Usage
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects whose key starts with `prefix`, in ascending order of the key's UTF-8 bytes."""
+        ...
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Return what a listing would say of one object, or None where there is none."""
+        ...
+
+    def get(self, key: str, *, etag: str | None = None, size: int | None = None) -> bytes:
+        """Return the whole body.
+
+        With `etag` or `size`, raise ObjectChanged unless the object that was read has exactly these.
+        """
+        ...
+
+    def put(self, key: str, body: bytes, *, media_type: str) -> None:
+        """Write the object whole: a reader sees the old body or the new one, never a part."""
+        ...
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects; a key that is not there is no error."""
+        ...

@@ -1,0 +1,1 @@
+"""One selection strategy a file: its behaviour; its parameters are in jobs/selection.py."""
