@@ -7,7 +7,7 @@ FAISS := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),gpu,cpu
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check format bench help
+.PHONY: demo test check format schema bench help
 
 demo: $(VENV)/.worker  ## run the main job on the photos in demo/ and say where the report lies
 	$(BIN)/framesift demo
@@ -24,6 +24,10 @@ check: $(VENV)/.dev  ## lint, format check, types, import contracts; changes not
 format: $(VENV)/.dev  ## format the code and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+schema: $(VENV)/.dev  ## write the JSON Schemas in docs/ anew
+	$(BIN)/framesift schema > docs/job.schema.json
+	$(BIN)/python -c 'import json; from worker.facts import Facts; print(json.dumps(Facts.model_json_schema(), indent=2))' > docs/report.schema.json
 
 bench: $(VENV)/.bench  ## measure side by side with peers and print ratios (about 10 minutes)
 	$(BIN)/python -m benchmarks

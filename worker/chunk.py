@@ -18,7 +18,7 @@ from worker.manifest import Chunk
 from worker.media.images import DecodeRequest
 from worker.media.preprocessing import Preprocessing
 from worker.reading import Read, Reader, Wanted
-from worker.samples import Decoded, Skipped
+from worker.samples import Decoded, Skipped, SkipReason
 from worker.storage.store import ObjectStore
 
 PARQUET = "application/vnd.apache.parquet"
@@ -70,13 +70,16 @@ def compute_chunks(
             yield writing.popleft().result()
 
 
+_NOT_FINITE = Skipped(SkipReason.NOT_FINITE, "the model gave NaN or infinity")
+
+
 @dataclass(slots=True)
 class _Open:
     """A chunk under way: what its sources gave so far, and the vectors of those that the model has seen."""
 
     work: Work
     reads: list[Read["_Tag"]] = field(default_factory=list)
-    vectors: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    vectors: dict[int, NDArray[np.float32] | Skipped] = field(default_factory=dict)
     awaited: int = 0
 
     @property
@@ -99,7 +102,7 @@ def _finished(work: Iterable[Work], *, reader: Reader, embedding: Embedding | No
         if batch and embedding:
             vectors = embedding.embed(np.stack([pixels for _, pixels in batch]))
             for (tag, _), vector in zip(batch, vectors, strict=True):
-                tag.open.vectors[tag.row] = vector
+                tag.open.vectors[tag.row] = vector if np.isfinite(vector).all() else _NOT_FINITE
                 tag.open.awaited -= 1
             batch.clear()
 
@@ -167,7 +170,7 @@ def _write(finished: _Open, *, output: ObjectStore, job_id: str) -> ChunkDone:
 
 def _table(facet: Facet, finished: _Open) -> pa.Table:
     """Return one row a source, in the chunk's order; a skipped one has a reason and no values."""
-    reads = finished.reads
+    reads, vectors = finished.reads, finished.vectors if facet.kind == "embedding" else {}
     columns: dict[str, pa.Array] = {"sample": pa.array([read.source.key for read in reads], pa.string())}
     decoded = [read.result if isinstance(read.result, Decoded) else None for read in reads]
     if facet.kind == "samples":
@@ -176,8 +179,11 @@ def _table(facet: Facet, finished: _Open) -> pa.Table:
     elif facet.kind == "measure":
         columns |= {n: pa.array([d and d.full_measures[n] for d in decoded]) for n in facet.measures}
     else:
-        columns["embedding"] = _vector_column([finished.vectors.get(row) for row in range(len(reads))], facet)
-    skipped = [read.result if isinstance(read.result, Skipped) else None for read in reads]
+        columns["embedding"] = _vector_column([vectors.get(row) for row in range(len(reads))], facet)
+    skipped = [
+        next((one for one in (read.result, vectors.get(row)) if isinstance(one, Skipped)), None)
+        for row, read in enumerate(reads)
+    ]
     columns["reason"] = pa.array([s and s.reason.value for s in skipped], pa.string())
     columns["detail"] = pa.array([s and s.detail for s in skipped], pa.string())
     return pa.table(columns)
@@ -198,12 +204,12 @@ def _sample_columns(reads: list[Read[_Tag]], decoded: list[Decoded | None]) -> d
     }
 
 
-def _vector_column(vectors: list[NDArray[np.float32] | None], facet: Facet) -> pa.Array:
+def _vector_column(vectors: list[NDArray[np.float32] | Skipped | None], facet: Facet) -> pa.Array:
     dimension = facet.about["identity"]["dimension"]
-    valid = np.array([vector is not None for vector in vectors], np.bool_)
+    valid = np.array([isinstance(vector, np.ndarray) for vector in vectors], np.bool_)
     flat = np.zeros((len(vectors), dimension), np.float32)
     for row, vector in enumerate(vectors):
-        if vector is not None:
+        if isinstance(vector, np.ndarray):
             flat[row] = vector
     return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), dimension, mask=pa.array(~valid))
 

@@ -2,20 +2,29 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from worker.errors import JobFailed
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "bfloat16"]
+
+_GPU_DRIVER = ("/dev/nvidiactl", "/dev/dxg")
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A place to compute. `torch_name` is what torch calls it; `label` is for people; `threads` are CPU threads."""
+    """A place to compute. `torch_name` is what torch calls it; `label` is for people; `threads` are CPU threads.
+
+    `precision` is what torch models compute in there.
+    """
 
     torch_name: str
     label: str
     threads: int
+    precision: Precision = "float32"
 
     @property
     def is_cuda(self) -> bool:
@@ -36,7 +45,7 @@ def choose_device(choice: DeviceChoice = "auto") -> Device:
     """
     import torch  # noqa: PLC0415  # two seconds to import; `framesift check` does without
 
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = cpu_count()
     if choice == "cpu" or (choice == "auto" and not torch.cuda.is_available()):
         return Device("cpu", f"CPU, {threads} threads", threads)
     if not torch.cuda.is_available():
@@ -46,7 +55,25 @@ def choose_device(choice: DeviceChoice = "auto") -> Device:
     # One process drives one GPU; a deployment picks it with CUDA_VISIBLE_DEVICES.
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
-    return Device("cuda:0", torch.cuda.get_device_name(0), threads)
+    reduced = torch.cuda.is_bf16_supported(including_emulation=False)
+    return Device("cuda:0", torch.cuda.get_device_name(0), threads, "bfloat16" if reduced else "float32")
+
+
+def precision_of(choice: DeviceChoice) -> Precision:
+    """Return what torch models would compute in, without importing torch on a machine that has no GPU driver."""
+    if choice == "cpu" or not any(Path(name).exists() for name in _GPU_DRIVER):
+        return "float32"
+    return choose_device(choice).precision
+
+
+def cpu_count() -> int:
+    """Return how many CPUs this process may use: by affinity, and by the quota of its container."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CPU_QUOTA.read_text().split()
+        return max(1, min(allowed, -(-int(quota) // int(period))))
+    except (OSError, ValueError):  # no such file outside Linux, "max" where there is no quota
+        return allowed
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -30,7 +30,7 @@ def torch_forward(model: nn.Module, device: Device, *, mean: Channels, std: Chan
     """
     place = torch.device(device.torch_name)
     network = _FromPixels(model, mean=mean, std=std).eval().to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
-    reduced = device.is_cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+    reduced = device.precision == "bfloat16"
     send = _pinned_sender(place) if device.is_cuda else torch.from_numpy
     if not device.is_cuda:
         torch.set_num_threads(device.threads)

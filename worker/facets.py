@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from worker.device import Precision
 from worker.embedder import Identity
 from worker.layout import digest, facet_key
 from worker.measure import Measure
@@ -39,12 +40,14 @@ def facets_for(
     *,
     measures: Mapping[str, type[Measure]],
     full_size: Collection[str],
-    identity: Identity | None,
+    identity: Identity,
+    precision: Precision,
     limits: Limits,
 ) -> tuple[Facet, ...]:
     """Return the facets of a job: every measure, those in `full_size` from full-size pixels, and the embedding.
 
-    What was decoded within other limits on bytes and pixels is another facet, since other samples would be skipped.
+    What was decoded within other limits on bytes and pixels is another facet, since other samples would be skipped;
+    so is what a model computed in another precision.
     """
     common = {
         "format_version": FORMAT_VERSION,
@@ -59,9 +62,8 @@ def facets_for(
     for name in sorted(full_size):
         about = {**common, "kind": "measure", "measure": name, "version": versions[name], "size": "full"}
         facets.append(Facet("measure", name, about, (name,)))
-    if identity is not None:
-        about = {**common, "kind": "embedding", "identity": identity_json(identity)}
-        facets.append(Facet("embedding", identity.name, about))
+    about = {**common, "kind": "embedding", "identity": identity_json(identity), "precision": precision}
+    facets.append(Facet("embedding", identity.name, about))
     return tuple(facets)
 
 

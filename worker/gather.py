@@ -96,7 +96,7 @@ class Gatherer:
             start += len(rows)
         return Gathered(
             samples=samples,
-            embedding=normalize(embedding) if normalized else embedding,
+            embedding=normalize(embedding, out=embedding) if normalized else embedding,
             projection=projection,
             skipped=tuple(skipped),
             duplicates=tuple(duplicates),

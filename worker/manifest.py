@@ -13,6 +13,9 @@ from worker.layout import digest
 from worker.samples import Source
 
 FORMAT_VERSION = 1
+NOT_UTF8 = "not UTF-8"
+"""Stands among the extensions of what was ignored for names that no key can express."""
+
 SCHEMA = pa.schema(
     [
         pa.field("chunk", pa.int32(), nullable=False),

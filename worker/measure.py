@@ -39,6 +39,8 @@ class Measure(Variant):
     label: ClassVar[str]
     unit: ClassVar[str]
     full_size: ClassVar[bool] = False
+    of_pixels: ClassVar[bool] = True
+    """False for what the original says of itself, whatever pixels were seen."""
     numeric: ClassVar[bool] = True
     version: ClassVar[int] = 1
 

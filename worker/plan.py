@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from worker.errors import JobRejected
 from worker.layout import LIGHTLY, PRIVATE
-from worker.manifest import Chunk, Plan, chunk_digest
+from worker.manifest import NOT_UTF8, Chunk, Plan, chunk_digest
 from worker.media.extensions import kind_of
 from worker.relevant import Relevant
 from worker.samples import Source
@@ -41,6 +41,8 @@ def list_sources(store: ObjectStore, relevant: Relevant | None = None) -> Listin
             sources.append(_source(info))
         else:
             ignored[PurePosixPath(info.key).suffix.lower() or "no extension"] += 1
+    if store.usage.unlisted:
+        ignored[NOT_UTF8] = store.usage.unlisted
     if not sources:
         others = ", ".join(f"{n} {ext}" for ext, n in sorted(ignored.items()))
         raise JobRejected(

@@ -1,9 +1,10 @@
-"""Turns a job into everything that its steps need, or refuses it; downloads nothing."""
+"""Turns a job into everything that its steps need, or refuses it; downloads nothing but, once, a model's weights."""
 
 from dataclasses import dataclass
 
 from jobs.selection import Metadata, Selection
 from jobs.spec import Job, SelectionJob, canonical_json
+from worker.device import precision_of
 from worker.embedder import Embedder, Identity
 from worker.errors import JobRejected
 from worker.facets import Facet, facets_for
@@ -34,7 +35,7 @@ class Prepared:
 
 
 def prepare(job: Job, settings: Settings) -> Prepared:
-    """Resolve every name in a job.
+    """Resolve every name in a job. Weights that the job names and this machine lacks are fetched, to digest them.
 
     Raises:
         JobRejected: the job asks for something that does not exist or that this version does not do.
@@ -47,7 +48,11 @@ def prepare(job: Job, settings: Settings) -> Prepared:
     weights = LocalWeightFiles(settings)
     identity = embedder.identity(weights)
     facets = facets_for(
-        measures=MEASURES.by_name, full_size=_full_size(job.selection), identity=identity, limits=limits
+        measures=MEASURES.by_name,
+        full_size=_full_size(job.selection),
+        identity=identity,
+        precision=precision_of(settings.device),
+        limits=limits,
     )
     return Prepared(
         job=job,

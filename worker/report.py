@@ -16,6 +16,7 @@ from worker.manifest import Plan, sources_of
 from worker.media.images import DecodeRequest
 from worker.publish import DONE, Results
 from worker.reading import Reader, Wanted
+from worker.rendering.lightly_v2 import lightly_v2
 from worker.rendering.pages import render_html, wanted_pictures
 from worker.rendering.pdf import PdfFailed, render_pdf
 from worker.samples import Decoded
@@ -55,7 +56,7 @@ def report(
     images: str,
     events: Events,
 ) -> Published:
-    """Write report.html, report.pdf, report.json, log.jsonl and, last, done.json.
+    """Write report.html, report.pdf, report.json (and as LightlyOne has it), log.jsonl and, last, done.json.
 
     A PDF that cannot be made costs only itself: the reason is in done.json and in the log.
 
@@ -72,6 +73,7 @@ def report(
     except PdfFailed as failure:
         pdf_error = str(failure)
         events.emit("pdf_failed", level="warning", text=f"report.pdf could not be made: {failure}")
+    results.put_json("report_v2.json", lightly_v2(facts))
     results.put("report.json", facts.model_dump_json(indent=1).encode(), media_type="application/json")
     results.put("log.jsonl", events.log(), media_type="application/x-ndjson")
     _finish(results, facts, pdf_error=pdf_error)

@@ -9,6 +9,7 @@ from typing import Any
 
 from worker.chunk import ChunkDone, Embedding, Work, compute_chunks
 from worker.device import Device, choose_device
+from worker.embedding import BatchEmbedder
 from worker.events import Events
 from worker.facets import missing_facets
 from worker.facts import Counts
@@ -156,7 +157,9 @@ def compute(
     embedding = None
     if any(facet.kind == "embedding" for item in work for facet in item.facets):
         embedding = Embedding(
-            embed=prepared.embedder.load(device, prepared.weights),
+            embed=BatchEmbedder(
+                prepared.embedder.load(device, prepared.weights), dimension=prepared.identity.dimension
+            ),
             preprocessing=prepared.identity.preprocessing,
             batch_size=prepared.settings.batch_size,
         )

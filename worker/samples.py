@@ -29,6 +29,7 @@ class SkipReason(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     DECODE_TIMEOUT = "decode_timeout"
     DECODE_CRASHED = "decode_crashed"
+    NOT_FINITE = "not_finite"
     CHANGED = "changed"
     MISSING = "missing"
 

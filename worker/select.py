@@ -22,7 +22,8 @@ from worker.facts import Counts, EmbeddingFacts, JobFacts, SkippedExample
 from worker.findings import Findings
 from worker.gather import Gathered, Gatherer, LeftOut, NothingLeft
 from worker.layout import CHUNKS, job_key
-from worker.manifest import Plan
+from worker.manifest import NOT_UTF8, Plan
+from worker.media.extensions import kind_of
 from worker.prepare import Prepared
 from worker.publish import DONE, TEXT, Results
 from worker.variants import MEASURES
@@ -55,7 +56,7 @@ def select(prepared: Prepared, plan: Plan, results: Results, *, device: Device, 
         asked=asked,
         device=device,
     )
-    for warning in choice.warnings:
+    for warning in (*_input_warnings(plan), *choice.warnings):
         events.warn(warning)
     _write(gathered, choice, results)
     counts = _counts(plan, gathered, choice, asked=asked)
@@ -72,7 +73,7 @@ def select(prepared: Prepared, plan: Plan, results: Results, *, device: Device, 
         "job": JobFacts(
             id=results.job_id,
             name=prepared.job.name,
-            config=prepared.job.model_dump(mode="json"),
+            config=prepared.job.model_dump(mode="json", exclude_none=True),
             seed=prepared.job.seed,
         ),
         "counts": counts,
@@ -166,7 +167,9 @@ def _columns(gathered: Gathered) -> tuple[NumericColumn | TextColumn, ...]:
     for name, measure in sorted(MEASURES.by_name.items()):
         if measure.numeric:
             values = gathered.samples[name].cast(pa.float64()).to_numpy(zero_copy_only=False)
-            pixels = "full size" if name in gathered.full_size else seen
+            pixels = (
+                "original" if not measure.of_pixels else "full size" if name in gathered.full_size else seen
+            )
             columns.append(
                 NumericColumn(name, measure.label, measure.unit, pixels, np.nan_to_num(values, nan=np.nan))
             )
@@ -185,6 +188,16 @@ def _seen(gathered: Gathered) -> str:
 
 def _numeric(columns: Sequence[NumericColumn | TextColumn]) -> list[NumericColumn]:
     return [column for column in columns if isinstance(column, NumericColumn)]
+
+
+def _input_warnings(plan: Plan) -> list[str]:
+    videos = sum(count for ending, count in plan.ignored.items() if kind_of(f"x{ending}") == "video")
+    warnings = []
+    if videos:
+        warnings.append(f"{videos:,} videos in the input were not read: this version selects images only.")
+    if unnamed := plan.ignored.get(NOT_UTF8, 0):
+        warnings.append(f"{unnamed:,} files in the input were not read: their names are not UTF-8.")
+    return warnings
 
 
 def _counts(plan: Plan, gathered: Gathered, choice: Choice, *, asked: int) -> Counts:

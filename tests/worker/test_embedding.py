@@ -56,8 +56,3 @@ def test_batch_embedder__another_error_passes() -> None:
 def test_batch_embedder__wrong_shape() -> None:
     with pytest.raises(JobFailed, match=r"gave the shape \(2, 3\) where \(2, 4\) was due"):
         BatchEmbedder(SmallMemory(fits=2), dimension=4)(_images(2))
-
-
-def test_batch_embedder__not_finite() -> None:
-    with pytest.raises(JobFailed, match="not finite"):
-        BatchEmbedder(lambda images: np.full((len(images), 1), np.nan, np.float32), dimension=1)(_images(1))

@@ -52,8 +52,8 @@ def test_run__writes_every_artefact_and_counts_add_up(photos: Path, tmp_path: Pa
     outcome = run_job(job(photos, tmp_path / "out", report={"images": "thumb"}))
     result = tmp_path / "out" / "night" / outcome.job_id
     names = {
-        "report.html", "report.pdf", "report.json", "selected.txt", "samples.parquet", "skipped.json", "log.jsonl",
-        "done.json",
+        "report.html", "report.pdf", "report.json", "report_v2.json", "selected.txt", "samples.parquet", "skipped.json",
+        "log.jsonl", "done.json",
     }  # fmt: skip
     assert names == {path.name for path in result.iterdir()}
     report = json.loads((result / "report.json").read_text())

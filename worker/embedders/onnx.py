@@ -79,7 +79,7 @@ class Onnx(Embedder):
         """
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-        from worker.embedding_onnx import open_session
+        from worker.embedding_onnx import open_session, spread
 
         path = files.fetch(self.model.url, sha256=self.model.sha256)
         dimension = self._dimension(_graph(path))
@@ -102,15 +102,12 @@ class Onnx(Embedder):
             (found,) = session.run(outputs, {name: self._prepared(images, dtype)})
             return self._pooled(np.asarray(found))
 
-        def forward(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-            if fixed is None:
-                return run(images)
+        def run_filled(images: NDArray[np.uint8]) -> NDArray[np.float32]:
             if not len(images):
                 return np.empty((0, dimension), np.float32)
-            parts = [run(_filled(images[i : i + fixed], fixed)) for i in range(0, len(images), fixed)]
-            return np.concatenate(parts)[: len(images)]
+            return run(images if fixed is None else _filled(images, fixed))[: len(images)]
 
-        return forward
+        return spread(run_filled, device, rows=fixed)
 
     def _input(self, session: Any) -> tuple[str, DTypeLike, int | None]:
         """Return the input's name and type, and the batch size if the graph fixes it."""

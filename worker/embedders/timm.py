@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _AT = "embedding.model"
+_FILE = "model.safetensors"
 
 
 class Timm(Embedder):
@@ -28,7 +29,7 @@ class Timm(Embedder):
     """
 
     type: Literal["timm"] = "timm"
-    # No more than a name: the library would take "hf-hub:..." and "local-dir:..." as places to load code's choices from.
+    # No more than a name: the library would take "hf-hub:..." and "local-dir:..." as places to load from.
     name: str = Field(
         pattern=r"^[a-z0-9_]{1,100}(\.[a-z0-9_]{1,100})?$", description="as in timm.list_models()"
     )
@@ -90,12 +91,17 @@ class Timm(Embedder):
 
 
 def _downloaded(name: str) -> Path:
-    """Return the library's file in the hub's cache."""
+    """Return the library's file in the hub's cache; the network is asked only where it is not there yet."""
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     repository = _hub_id(name)
     try:
-        return Path(hf_hub_download(repository, "model.safetensors"))
+        return Path(hf_hub_download(repository, _FILE, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        return Path(hf_hub_download(repository, _FILE))
     except (OSError, ValueError) as error:
         raise JobFailed(
             f"{_AT}.weights: cannot download {repository} ({str(error).splitlines()[0]}); where there is no network, "

@@ -12,6 +12,7 @@ class Height(Measure):
     key: ClassVar[str] = "height"
     label: ClassVar[str] = "Height"
     unit: ClassVar[str] = "px"
+    of_pixels: ClassVar[bool] = False
 
     def of(self, image: Image) -> int:
         """Return the height in pixels."""

@@ -12,6 +12,7 @@ class SizeInBytes(Measure):
     key: ClassVar[str] = "sizeInBytes"
     label: ClassVar[str] = "Size"
     unit: ClassVar[str] = "bytes"
+    of_pixels: ClassVar[bool] = False
 
     def of(self, image: Image) -> int:
         """Return the size in bytes."""

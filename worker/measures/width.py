@@ -12,6 +12,7 @@ class Width(Measure):
     key: ClassVar[str] = "width"
     label: ClassVar[str] = "Width"
     unit: ClassVar[str] = "px"
+    of_pixels: ClassVar[bool] = False
 
     def of(self, image: Image) -> int:
         """Return the width in pixels."""

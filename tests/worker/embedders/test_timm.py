@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import timm
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from timm.data import create_transform, resolve_data_config
 
-from tests.worker.embedders.local_files import LocalFiles, assert_close, described, picture, saved, two_images
+from tests.worker.embedders.local_files import LocalFiles, assert_close, picture, saved, two_images
 from worker.device import Device
 from worker.embedders.timm import Timm, _dimension, _preprocessing
 from worker.errors import JobFailed, JobRejected
@@ -87,31 +88,34 @@ def test_load__refuses_other_weights(tmp_path: Path) -> None:
         Timm(name=TINY, weights=other).load(CPU, LocalFiles())
 
 
-def test_load__takes_the_librarys_weights_from_the_hub(
+def test_load__takes_the_librarys_weights_from_the_hubs_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = timm.create_model(TINY).eval()
-    path = tmp_path / "model.safetensors"
-    saved(model, path)
+    given = saved(model, tmp_path / "model.safetensors")
     asked = []
 
-    def download(repository: str, name: str) -> str:
-        asked.append((repository, name))
-        return str(path)
+    def download(repository: str, name: str, *, local_files_only: bool = False) -> str:
+        asked.append((repository, name, local_files_only))
+        return given["url"]
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     embedder = Timm(name=TINY)
     images = two_images(160)
     vectors = embedder.load(CPU, LocalFiles())(images)
-    assert asked == [("timm/test_resnet.r160_in1k", "model.safetensors")]
-    assert embedder.identity(LocalFiles()).weights_sha256 == described(path)["sha256"]
+    assert asked == [("timm/test_resnet.r160_in1k", "model.safetensors", True)]
+    assert embedder.identity(LocalFiles()).weights_sha256 == given["sha256"]
     assert_close(vectors, _pooled(model, images).numpy())
 
 
 def test_identity__says_what_to_do_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(*_: object) -> str:
-        raise OSError("no route to host\nmore lines")
+    asked = []
+
+    def unreachable(*_: object, local_files_only: bool = False) -> str:
+        asked.append(local_files_only)
+        raise LocalEntryNotFoundError("not in the cache") if local_files_only else OSError("no route\nmore")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
-    with pytest.raises(JobFailed, match=r"cannot download timm/test_resnet.r160_in1k \(no route to host\)"):
+    with pytest.raises(JobFailed, match=r"cannot download timm/test_resnet.r160_in1k \(no route\)"):
         Timm(name=TINY).identity(LocalFiles())
+    assert asked == [True, False]
