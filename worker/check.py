@@ -6,7 +6,7 @@ from worker.facets import missing_facets
 from worker.history import unfinished_run
 from worker.layout import CHUNKS
 from worker.plan import list_sources, make_plan
-from worker.prepare import Prepared, relevant_rules
+from worker.prepare import Prepared, refused_where_missing, relevant_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,13 @@ def forecast(prepared: Prepared) -> Forecast:
     """List the input and the finished chunks, and reckon.
 
     Raises:
-        JobRejected: nothing to select from. StorageError: a store cannot be listed.
+        JobRejected: no such place, or nothing to select from. StorageError: a store cannot be listed.
     """
-    listing = list_sources(prepared.source, relevant_rules(prepared))
+    with refused_where_missing("datasource.output"):
+        existing = {info.key for info in prepared.output.list(CHUNKS)}
+    with refused_where_missing("datasource.input"):
+        listing = list_sources(prepared.source, relevant_rules(prepared))
     plan = make_plan(listing, chunk_sources=prepared.settings.chunk_sources, planned_at="")
-    existing = {info.key for info in prepared.output.list(CHUNKS)}
     lacking = [
         (chunk, missing)
         for chunk in plan.chunks

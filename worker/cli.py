@@ -238,11 +238,13 @@ def _prepared(job: "Job") -> "Prepared":
 
 def _run(job: "Job", *, fresh: bool, copy_to: Path | None, as_json: bool) -> "Outcome":
     from worker.console import watcher
-    from worker.copying import copy_selected
+    from worker.copying import check_folder, copy_selected
     from worker.events import Events
     from worker.runner import run as run_job
 
     prepared = _prepared(job)
+    if copy_to is not None:
+        check_folder(copy_to)
     with watcher(err, as_json=as_json) as watching:
         events = Events(watching)
         outcome = run_job(prepared, events, fresh=fresh)

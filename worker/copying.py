@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from worker.errors import ObjectChanged, ObjectMissing
+from worker.errors import JobRejected, ObjectChanged, ObjectMissing
 from worker.events import Events
 from worker.samples import Source
 from worker.storage.store import ObjectStore
@@ -20,12 +21,11 @@ def copy_selected(
     folder: Path,
     events: Events,
 ) -> int:
-    """Write each selected source as `<pick>_<name>` into the folder; return how many were written.
+    """Write each selected source as `<pick>_<name>` into a folder that exists; return how many were written.
 
     The name is made from the key's last part with everything but letters, digits, `.`, `_` and `-` replaced, so no
     key can lead outside the folder; the pick number keeps names apart.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     width = len(str(len(selected)))
     written = 0
     for pick, name in enumerate(selected, start=1):
@@ -38,6 +38,20 @@ def copy_selected(
         (folder / f"{pick:0{width}}_{safe_name(source.key)}").write_bytes(body)
         written += 1
     return written
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse, before any work, a folder that cannot be written to.
+
+    Raises:
+        JobRejected: it is a file, or cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise JobRejected(f"--copy-selected: cannot write to {folder}: {error.strerror}") from error
 
 
 def safe_name(key: str) -> str:

@@ -1,12 +1,14 @@
 """Turns a job into everything that its steps need, or refuses it; downloads nothing but, once, a model's weights."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from jobs.selection import Metadata, Selection
 from jobs.spec import Job, SelectionJob, canonical_json
 from worker.device import precision_of
 from worker.embedder import Embedder, Identity
-from worker.errors import JobRejected
+from worker.errors import JobRejected, StoreMissing
 from worker.facets import Facet, facets_for
 from worker.media.limits import Limits
 from worker.relevant import Relevant, parse_relevant
@@ -54,11 +56,17 @@ def prepare(job: Job, settings: Settings) -> Prepared:
         precision=precision_of(settings.device),
         limits=limits,
     )
+    source = connect(job.datasource.input, settings)
+    output = connect(job.datasource.output, settings, may_be_absent=True)
+    if (output.place + job.name + "/").startswith(source.place):
+        raise JobRejected(
+            f"datasource.output: {output.url} is {output.place}, whose results would lie inside the input {source.place}"
+        )
     return Prepared(
         job=job,
         job_json=canonical_json(job),
-        source=connect(job.datasource.input, settings),
-        output=connect(job.datasource.output, settings, may_be_absent=True),
+        source=source,
+        output=output,
         limits=limits,
         embedder=embedder,
         identity=identity,
@@ -66,6 +74,15 @@ def prepare(job: Job, settings: Settings) -> Prepared:
         weights=weights,
         settings=settings,
     )
+
+
+@contextmanager
+def refused_where_missing(at: str) -> Iterator[None]:
+    """Refuse the job where the bucket or folder that it names does not exist."""
+    try:
+        yield
+    except StoreMissing as error:
+        raise JobRejected(f"{at}: {error}") from error
 
 
 def relevant_rules(prepared: Prepared) -> Relevant | None:

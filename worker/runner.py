@@ -19,7 +19,7 @@ from worker.layout import CHUNKS, job_key
 from worker.manifest import Chunk, Plan, plan_from_bytes, plan_to_bytes, sources_of
 from worker.media.decoders import Decoders
 from worker.plan import list_sources, make_plan
-from worker.prepare import Prepared, relevant_rules
+from worker.prepare import Prepared, refused_where_missing, relevant_rules
 from worker.publish import Artefact, Results
 from worker.reading import Reader
 from worker.report import Ran, report
@@ -179,19 +179,18 @@ def missing_work(
 
 
 def _begun(prepared: Prepared, events: Events, *, fresh: bool) -> tuple[str, Plan]:
-    job_id = (
-        None
-        if fresh
-        else unfinished_run(prepared.output, job_name=prepared.job.name, job_json=prepared.job_json)
-    )
-    if job_id is not None:
+    job = prepared.job
+    with refused_where_missing("datasource.output"):
+        job_id = unfinished_run(prepared.output, job_name=job.name, job_json=prepared.job_json)
+    if job_id is not None and not fresh:
         plan = plan_from_bytes(prepared.output.get(job_key(job_id, PLAN)))
         events.emit(
             "resumed", job_id=job_id, planned_at=plan.planned_at, hint="--fresh lists the input again"
         )
         return job_id, plan
     now = datetime.now(UTC)
-    listing = list_sources(prepared.source, relevant_rules(prepared))
+    with refused_where_missing("datasource.input"):
+        listing = list_sources(prepared.source, relevant_rules(prepared))
     plan = make_plan(
         listing, chunk_sources=prepared.settings.chunk_sources, planned_at=now.isoformat(timespec="seconds")
     )

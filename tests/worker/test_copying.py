@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.photos import make_photos
-from worker.copying import copy_selected, safe_name
+from worker.copying import check_folder, copy_selected, safe_name
+from worker.errors import JobRejected
 from worker.events import Events
 from worker.samples import Source
 from worker.storage.local import LocalStore
@@ -33,7 +34,14 @@ def test_copy_selected__numbers_by_pick_and_reports_what_changed(tmp_path: Path)
     sources = {info.key: Source(info.key, info.etag, info.size) for info in store.list()}
     (tmp_path / "in" / keys[0]).write_bytes(b"something else")
     events = Events()
+    check_folder(tmp_path / "out")
     copied = copy_selected([keys[1], keys[0]], sources, store=store, folder=tmp_path / "out", events=events)
     assert copied == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1_00001.jpg"]
     assert b"not_copied" in events.log()
+
+
+def test_check_folder__refuses_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JobRejected, match=r"--copy-selected: cannot write to .*file"):
+        check_folder(tmp_path / "file")

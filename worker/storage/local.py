@@ -34,6 +34,11 @@ class LocalStore:
         self.url = f"{self.root}/".replace("//", "/")
         self.usage = Usage()
 
+    @property
+    def place(self) -> str:
+        """The folder with symbolic links resolved."""
+        return f"{os.path.realpath(self.root)}/".replace("//", "/")
+
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the files whose key starts with `prefix`; holds the names of the folders on one path in memory."""
         self.usage.add("LIST")

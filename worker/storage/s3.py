@@ -113,6 +113,11 @@ class S3Store:
         self._client = client
         self._backoff_s = backoff_s
 
+    @property
+    def place(self) -> str:
+        """Endpoint, bucket and prefix: two connections may lead to one service."""
+        return f"{self._client.meta.endpoint_url}/{self.bucket}/{self.prefix}"
+
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose key starts with `prefix`, a page of up to 1,000 at a time.
 

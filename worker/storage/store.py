@@ -57,6 +57,11 @@ class ObjectStore(Protocol):
 
     usage: Usage
 
+    @property
+    def place(self) -> str:
+        """Where this really is, links and endpoints resolved; ends with a slash, so a prefix of it lies around it."""
+        ...
+
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose key starts with `prefix`, in ascending order of the key's UTF-8 bytes."""
         ...
