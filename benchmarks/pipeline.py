@@ -135,11 +135,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, _bench(Path(name)) as bench:
         folder = copy_photos(photos, Path(name) / "as_they_are")
         sys.stdout.write(f"default embedder on {bench.device.label}\n")
-        _measure(bench, folder, "as they are", repeats=repeats, whole=True)
+        _measure(bench, folder, "as they are", repeats=repeats, over_http=True)
         for size_px in SIZES_PX:
             title = f"{size_px[0]} x {size_px[1]}"
             folder = tile_photos(photos, Path(name) / title, size_px=size_px, count=large)
-            _measure(bench, folder, f"mosaics of {title}, quality 90", repeats=repeats, whole=False)
+            _measure(bench, folder, f"mosaics of {title}, quality 90", repeats=repeats, over_http=False)
 
 
 @contextmanager
@@ -158,7 +158,7 @@ def _bench(folder: Path) -> Iterator[Bench]:
         yield Bench(prepared, device, reader, forward)
 
 
-def _measure(bench: Bench, folder: Path, title: str, *, repeats: int, whole: bool) -> None:
+def _measure(bench: Bench, folder: Path, title: str, *, repeats: int, over_http: bool) -> None:
     bodies = [path.read_bytes() for path in sorted(folder.rglob("*.jpg"))]
     decode = bench.decode(bodies, bench.facets)
     local = LocalStore(folder)
@@ -166,10 +166,12 @@ def _measure(bench: Bench, folder: Path, title: str, *, repeats: int, whole: boo
         DECODE: decode,
         FORWARD: bench.run_forward(decode()),
         OURS: bench.compute(local, bench.facets),
+        DECODE_PIXELS: bench.decode(bodies, bench.pixels_only),
+        PIXELS_ONLY: bench.compute(local, bench.pixels_only),
         EAGER: eager(folder, bench.device),
         PEER_DECODE: with_our_forward(folder, bench.device, bench.forward),
     }
-    if not whole:
+    if not over_http:
         _show(title, bodies, rates(ways, count=len(bodies), repeats=repeats))
         return
     with tempfile.TemporaryDirectory() as name, nanio_server(Path(name)) as server:
@@ -178,8 +180,6 @@ def _measure(bench: Bench, folder: Path, title: str, *, repeats: int, whole: boo
         for number, body in enumerate(bodies):
             store.put(f"{number:05}.jpg", body, media_type="image/jpeg")
         ways[OURS_S3] = bench.compute(store, bench.facets)
-        ways[DECODE_PIXELS] = bench.decode(bodies, bench.pixels_only)
-        ways[PIXELS_ONLY] = bench.compute(local, bench.pixels_only)
         _show(title, bodies, rates(ways, count=len(bodies), repeats=repeats))
 
 
@@ -199,8 +199,9 @@ def _ratios(seen: dict[str, float]) -> Iterator[tuple[str, float]]:
             yield f"{ours} / slower of decode and forward", seen[ours] / min(seen[decode], seen[FORWARD])
             bound = 1 / (1 / seen[decode] + 1 / seen[FORWARD])
             yield f"{ours} / bound of stages that share the cores ({bound:.1f}/s)", seen[ours] / bound
-    for peer in (EAGER, PEER_DECODE):
-        yield f"{OURS} / {peer}", seen[OURS] / seen[peer]
+    for ours in (OURS, PIXELS_ONLY):  # the peer computes no measures
+        for peer in (EAGER, PEER_DECODE):
+            yield f"{ours} / {peer}", seen[ours] / seen[peer]
 
 
 if __name__ == "__main__":

@@ -71,8 +71,7 @@ def run(
     """Run a job here, without a queue. Stopped or killed, run it again: it goes on from what is finished."""
     with _exit_codes():
         job = _job(job_file, input_=input_, output=output, n_samples=n_samples, name=name, sets=sets or [])
-        outcome = _run(job, fresh=fresh, copy_to=copy_selected, as_json=as_json)
-        _show(outcome, as_json=as_json)
+        _run(job, fresh=fresh, copy_to=copy_selected, as_json=as_json)
 
 
 @app.command()
@@ -132,15 +131,14 @@ def demo(
     """Select from the photos that ship with the repository, and say where the report lies."""
     with _exit_codes():
         job = _job(None, input_=str(photos), output=str(output), n_samples=n_samples, name="demo", sets=[])
-        outcome = _run(job, fresh=False, copy_to=None, as_json=False)
-        _show(outcome, as_json=False)
+        _run(job, fresh=False, copy_to=None, as_json=False)
 
 
 @app.command()
 def gc(
     output: Annotated[str, typer.Argument(help="folder or s3://bucket/prefix/ where jobs write")],
     *,
-    older_than: Annotated[float, typer.Option(metavar="DAYS", min=0, help="age in days")] = 30.0,
+    older_than: Annotated[float, typer.Option(metavar="DAYS", min=0, max=36_500, help="age in days")] = 30.0,
     connection: Annotated[str | None, typer.Option(help="named S3 connection")] = None,
     dry_run: Annotated[bool, typer.Option(help="only say what would go")] = False,
 ) -> None:
@@ -236,7 +234,7 @@ def _prepared(job: "Job") -> "Prepared":
     return prepare(job, load_settings())
 
 
-def _run(job: "Job", *, fresh: bool, copy_to: Path | None, as_json: bool) -> "Outcome":
+def _run(job: "Job", *, fresh: bool, copy_to: Path | None, as_json: bool) -> None:
     from worker.console import watcher
     from worker.copying import check_folder, copy_selected
     from worker.events import Events
@@ -244,16 +242,16 @@ def _run(job: "Job", *, fresh: bool, copy_to: Path | None, as_json: bool) -> "Ou
 
     prepared = _prepared(job)
     if copy_to is not None:
-        check_folder(copy_to)
+        check_folder(copy_to, source=prepared.source)
     with watcher(err, as_json=as_json) as watching:
         events = Events(watching)
         outcome = run_job(prepared, events, fresh=fresh)
-        if copy_to is not None:
-            copied = copy_selected(
-                outcome.selected, outcome.sources, store=prepared.source, folder=copy_to, events=events
-            )
-            events.emit("copied", files=copied, folder=str(copy_to))
-    return outcome
+    _show(outcome, as_json=as_json)
+    if copy_to is not None:
+        copied = copy_selected(
+            outcome.selected, outcome.sources, store=prepared.source, folder=copy_to, events=events
+        )
+        err.print(f"Copied {copied:,} files to {copy_to}", markup=False)
 
 
 def _show(outcome: "Outcome", *, as_json: bool) -> None:
@@ -262,8 +260,13 @@ def _show(outcome: "Outcome", *, as_json: bool) -> None:
         return
     counts = outcome.counts
     out.print(f"Selected {counts.selected:,} of {counts.pool:,} samples.", markup=False)
-    for artefact in outcome.artefacts:
-        out.print(f"  {outcome.result_url}{artefact.name}  {artefact.bytes:,} bytes", markup=False)
+    written = {artefact.name for artefact in outcome.artefacts}
+    for what, name in (("Report", "report.html"), ("", "report.pdf"), ("Selection", "selected.txt")):
+        if name in written:
+            out.print(f"{what:<10}{outcome.result_url}{name}", markup=False)
+    out.print(f"{'All files':<10}{outcome.result_url}", markup=False)
+    for warning in outcome.warnings:
+        err.print(f"Note: {warning}", style="yellow", markup=False)
     if outcome.pdf_error:
         err.print(f"No PDF: {outcome.pdf_error}", style="yellow", markup=False)
 
@@ -277,7 +280,8 @@ def _forecast_text(found: "Forecast") -> str:
         f"chunks    {found.chunks:,}, of which {found.chunks_done:,} are done",
         f"to read   {found.sources_to_read:,} images, {found.bytes_to_read:,} bytes",
         f"requests  about {', '.join(f'{n:,} {kind}' for kind, n in found.requests.items())}",
-        f"to select {found.asked:,}",
+        f"to select {found.asked:,}"
+        + (f" (there are {found.sources:,} at most)" if found.asked > found.sources else ""),
     ]
     if found.resumes:
         lines.append(f"resumes   {found.resumes}, which did not end; --fresh starts a new run")

@@ -40,12 +40,14 @@ def copy_selected(
     return written
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse, before any work, a folder that cannot be written to.
+def check_folder(folder: Path, *, source: ObjectStore) -> None:
+    """Refuse, before any work, a folder that cannot be written to or that the next job would list.
 
     Raises:
-        JobRejected: it is a file, or cannot be made.
+        JobRejected: it is a file, cannot be made, or lies inside the input.
     """
+    if f"{folder.resolve()}/".startswith(source.place):
+        raise JobRejected(f"--copy-selected: {folder} lies inside the input {source.place}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):

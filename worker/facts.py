@@ -32,7 +32,7 @@ class Counts(Fact):
     """How many there were, from the listing to the selection. Checked to add up."""
 
     listed: Count = Field(description="objects found below the input")
-    ignored: Count = Field(description="objects whose name ends in no known image or video extension")
+    ignored: Count = Field(description="objects that are no images by their names")
     skipped: dict[str, Count] = Field(description="sources left out, by reason")
     read: Count = Field(description="sources that gave at least one sample: listed - ignored - all skipped")
     samples: Count = Field(description="samples made from them; one for an image, several for a video")

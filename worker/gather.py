@@ -155,8 +155,13 @@ class Gatherer:
             raise JobFailed(
                 f"chunk {chunk.index}: its {facet.kind} facet {facet.name!r} is not in {self._store.url}"
             )
-        table = pq.read_table(BytesIO(self._store.get(key)))
-        version = json.loads(table.schema.metadata[b"framesift"])["format_version"]
+        try:
+            table = pq.read_table(BytesIO(self._store.get(key)))
+            version = json.loads(table.schema.metadata[b"framesift"])["format_version"]
+        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+            raise JobFailed(
+                f"{self._store.url}{key} is damaged ({error}); delete it and run the job again"
+            ) from error
         if version > FORMAT_VERSION:
             raise JobFailed(
                 f"{key}: format {version}; this framesift reads up to {FORMAT_VERSION}: update it"

@@ -11,14 +11,18 @@ JOB, PLAN = "job.json", "plan.parquet"
 
 
 def unfinished_run(store: ObjectStore, *, job_name: str, job_json: str) -> str | None:
-    """Return the id of the latest run of exactly this job that has a plan and did not end, or None."""
+    """Return the id of the latest run of exactly this job, if it has a plan and did not end, or None.
+
+    What was begun before it is history: its listing is older than one that the user has seen the end of, or gave up.
+    """
     suffix = f"-{job_digest(job_json)}/{PLAN}"
-    for key in sorted((info.key for info in store.list(JOBS) if info.key.endswith(suffix)), reverse=True):
-        job_id = key.removeprefix(JOBS).removesuffix(f"/{PLAN}")
-        same = store.get(job_key(job_id, JOB)).decode() == job_json
-        if same and store.head(result_prefix(job_name, job_id) + DONE) is None:
-            return job_id
-    return None
+    latest = max((info.key for info in store.list(JOBS) if info.key.endswith(suffix)), default=None)
+    if latest is None:
+        return None
+    job_id = latest.removeprefix(JOBS).removesuffix(f"/{PLAN}")
+    ended = store.head(result_prefix(job_name, job_id) + DONE) is not None
+    same = store.get(job_key(job_id, JOB)).decode() == job_json
+    return job_id if same and not ended else None
 
 
 def begin_run(store: ObjectStore, *, job_json: str, plan: bytes, now: datetime) -> str:

@@ -54,6 +54,8 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+    except RecursionError as error:
+        raise JobRejected("--set: nested too deeply") from error
 
 
 def _set(document: dict[str, Any], key: str, value: Any) -> None:

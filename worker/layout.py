@@ -2,7 +2,7 @@
 
 .framesift/chunks/<chunk>/<facet>.parquet           a finished facet of a chunk, shared by all jobs
 .framesift/chunks/<chunk>/<facet>.<job id>.parquet  the same, but only true for one job (see `facet_key`)
-.framesift/jobs/<job id>/                           job.json, plan.parquet, projection.npz, facts.json
+.framesift/jobs/<job id>/                           job.json, plan.parquet, projection.npz
 <job name>/<job id>/                                what people read; done.json is written last
 """
 

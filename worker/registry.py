@@ -49,9 +49,7 @@ class Registry(Generic[V]):
         try:
             return self.by_name[name].model_validate(dict(spec))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join([at, *map(str, first["loc"])])
-            raise JobRejected(f"{where}: {first['msg']} (got {first['input']!r})") from error
+            raise JobRejected(f"{at}.{_said(error, self.by_name[name])}") from error
 
     def _add(self, module: ModuleType) -> None:
         found = [
@@ -67,3 +65,14 @@ class Registry(Generic[V]):
         if names != (module.__name__.rpartition(".")[2],):
             raise TypeError(f"{module.__name__}: `type` must be the Literal of the file name, got {names}")
         self.by_name[names[0]] = found[0]
+
+
+def _said(error: ValidationError, variant: type[Variant]) -> str:
+    """Return the first error in one line; an unknown parameter with the closest known one."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+        known = sorted(variant.model_fields)
+        close = get_close_matches(where, known, n=1, cutoff=0)
+        return f"{where}: unknown key; did you mean {close[0]!r}? known: {', '.join(known)}"
+    return f"{where}: {first['msg']} (got {first['input']!r})"

@@ -37,6 +37,7 @@ class Outcome:
     sources: dict[str, Source]
     counts: Counts
     artefacts: tuple[Artefact, ...]
+    warnings: tuple[str, ...]
     pdf_error: str | None
 
     def summary(self) -> dict[str, Any]:
@@ -47,6 +48,7 @@ class Outcome:
             "result_url": self.result_url,
             "counts": self.counts.model_dump(),
             "artefacts": [asdict(artefact) for artefact in self.artefacts],
+            "warnings": list(self.warnings),
             "pdf_error": self.pdf_error,
         }
 
@@ -99,6 +101,7 @@ def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
         sources=sources_of(made.plan, made.findings.selected),
         counts=made.findings.counts,
         artefacts=tuple(made.results.artefacts),
+        warnings=published.facts.warnings,
         pdf_error=published.pdf_error,
     )
 

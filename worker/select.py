@@ -56,7 +56,7 @@ def select(prepared: Prepared, plan: Plan, results: Results, *, device: Device, 
         asked=asked,
         device=device,
     )
-    for warning in (*_input_warnings(plan), *choice.warnings):
+    for warning in (*_input_warnings(plan, gathered.skipped), *choice.warnings):
         events.warn(warning)
     _write(gathered, choice, results)
     counts = _counts(plan, gathered, choice, asked=asked)
@@ -190,14 +190,24 @@ def _numeric(columns: Sequence[NumericColumn | TextColumn]) -> list[NumericColum
     return [column for column in columns if isinstance(column, NumericColumn)]
 
 
-def _input_warnings(plan: Plan) -> list[str]:
+def _input_warnings(plan: Plan, skipped: Sequence[LeftOut]) -> list[str]:
     videos = sum(count for ending, count in plan.ignored.items() if kind_of(f"x{ending}") == "video")
     warnings = []
+    if skipped:
+        reasons = Counter(one.reason for one in skipped)
+        listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+        warnings.append(
+            f"Skipped: {len(skipped):,} of {plan.source_count:,} images ({listed}); see skipped.json."
+        )
     if videos:
-        warnings.append(f"{videos:,} videos in the input were not read: this version selects images only.")
+        warnings.append(f"Not read: {_counted(videos, 'video')}; this version selects images only.")
     if unnamed := plan.ignored.get(NOT_UTF8, 0):
-        warnings.append(f"{unnamed:,} files in the input were not read: their names are not UTF-8.")
+        warnings.append(f"Not read: {_counted(unnamed, 'file')} whose name is not UTF-8.")
     return warnings
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _counts(plan: Plan, gathered: Gathered, choice: Choice, *, asked: int) -> Counts:

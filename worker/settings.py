@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -66,12 +67,21 @@ class Connection(BaseModel):
         return self
 
 
+def _default_cache_dir() -> Path:
+    """Return where caches go on this machine; a user without a home has the folder for temporary files."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "framesift"
+    except RuntimeError:
+        return Path(gettempdir()) / "framesift"
+
+
 class Settings(BaseSettings):
     """Everything a deployment may set. Environment variables win over the file."""
 
     model_config = SettingsConfigDict(
         env_prefix="FRAMESIFT_",
         env_nested_delimiter="__",
+        env_ignore_empty=True,
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,  # it may be a secret
@@ -87,7 +97,7 @@ class Settings(BaseSettings):
     inflight_bytes: int = Field(
         default=512 * 2**20, ge=2**20, description="bytes of undecoded objects in memory"
     )
-    cache_dir: Path = Field(default=Path.home() / ".cache" / "framesift", description="model files made here")
+    cache_dir: Path = Field(default_factory=_default_cache_dir, description="model files made here")
     weights_dirs: Annotated[list[Path], NoDecode] = Field(
         default=[], description="local folders from which a job may load model weights"
     )

@@ -34,14 +34,21 @@ def test_copy_selected__numbers_by_pick_and_reports_what_changed(tmp_path: Path)
     sources = {info.key: Source(info.key, info.etag, info.size) for info in store.list()}
     (tmp_path / "in" / keys[0]).write_bytes(b"something else")
     events = Events()
-    check_folder(tmp_path / "out")
+    check_folder(tmp_path / "out", source=store)
     copied = copy_selected([keys[1], keys[0]], sources, store=store, folder=tmp_path / "out", events=events)
     assert copied == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1_00001.jpg"]
     assert b"not_copied" in events.log()
 
 
-def test_check_folder__refuses_a_file(tmp_path: Path) -> None:
+def test_check_folder__refuses_a_file_and_the_input(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(JobRejected, match=r"--copy-selected: cannot write to .*file"):
-        check_folder(tmp_path / "file")
+    (tmp_path / "in").mkdir()
+    store = LocalStore(tmp_path / "in")
+    for folder, says in (
+        ("file", "cannot write"),
+        ("file/x", "cannot write"),
+        ("in/picks", "inside the input"),
+    ):
+        with pytest.raises(JobRejected, match=rf"--copy-selected: .*{says}"):
+            check_folder(tmp_path / folder, source=store)

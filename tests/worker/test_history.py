@@ -38,3 +38,11 @@ def test_count_attempt__counts(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     job_id = begin(store)
     assert [count_attempt(store, job_id) for _ in range(3)] == [1, 2, 3]
+
+
+def test_unfinished_run__what_was_begun_before_a_finished_run_is_history(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    begin(store)
+    later = begin(store)
+    store.put(f"night/{later}/done.json", b"{}", media_type="application/json")
+    assert unfinished_run(store, job_name="night", job_json="{}") is None

@@ -229,7 +229,8 @@ def test_run__a_folder_of_bad_files_only_fails_and_says_why(tmp_path: Path) -> N
 def test_run__more_than_there_are_gives_all_and_says_so(photos: Path, tmp_path: Path) -> None:
     made = select(prepared(job(photos, tmp_path / "out", selection=selection(500, DIVERSITY))))
     assert len(set(made.findings.selected)) == 40
-    (warning,) = made.findings.content["warnings"]
+    skipped, warning = made.findings.content["warnings"]
+    assert skipped == "Skipped: 1 of 42 images (1 truncated); see skipped.json."
     assert warning == "500 samples were asked for, but there are only 40: all of them were selected."
 
 
@@ -302,3 +303,13 @@ def test_run__relevant_filenames_lie_in_the_output_or_in_the_input(photos: Path,
         chosen = samples(select(prepared(document), fresh=True))["sample"].to_pylist()
         assert all(name.startswith(f"day/{first}") for name in chosen)
         assert len(chosen) == (10 if place == photos else 9)
+
+
+def test_run__a_damaged_chunk_is_named(photos: Path, tmp_path: Path) -> None:
+    select(prepared(job(photos, tmp_path / "out")))
+    damaged = min((tmp_path / "out" / CHUNKS).rglob("*.parquet"))
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    with pytest.raises(JobFailed, match=rf"{damaged.name} is damaged .*; delete it and run the job again"):
+        select(prepared(job(photos, tmp_path / "out")))
+    damaged.unlink()
+    assert select(prepared(job(photos, tmp_path / "out"))).findings.counts.selected == 6

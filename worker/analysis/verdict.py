@@ -62,4 +62,8 @@ def _level(sides: set[int]) -> _Level:
 
 
 def _numbers(headline: Headline) -> str:
-    return f"{headline.selected:.3f}, random {headline.random_low:.3f} to {headline.random_high:.3f}"
+    numbers = (headline.selected, headline.random_low, headline.random_high)
+    # As many digits as it takes to see that a number lies outside the band.
+    digits = next((d for d in (3, 4, 5, 6) if len({f"{number:.{d}f}" for number in numbers}) == 3), 3)
+    own, low, high = (f"{number:.{digits}f}" for number in numbers)
+    return f"{own}, random {low} to {high}"

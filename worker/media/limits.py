@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Limits(BaseModel):
     """Bounds for one object; beyond them it is skipped with a reason, and the job goes on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     max_object_bytes: int = Field(default=256 * 2**20, ge=1, description="largest object that is downloaded")
     max_pixels: int = Field(default=200_000_000, ge=1, description="largest width x height that is decoded")
     decode_timeout_s: float = Field(default=20.0, gt=0, description="seconds until a decode is killed")

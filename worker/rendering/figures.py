@@ -121,8 +121,8 @@ def waterfall(counts: Counts) -> bytes:
     """Draw how many were left after each step, from the listing to the selection."""
     steps = [
         ("Objects listed", counts.listed, 0),
-        ("Known image or video", counts.listed - counts.ignored, counts.ignored),
-        ("Readable", counts.read, sum(counts.skipped.values())),
+        ("Images, by name", counts.listed - counts.ignored, counts.ignored),
+        ("Read", counts.read, sum(counts.skipped.values())),
         ("Samples", counts.samples, 0),
         ("Pool, without duplicates", counts.pool, counts.duplicates),
         ("Candidates, within thresholds", counts.candidates, counts.dropped),

@@ -22,7 +22,7 @@ class Counts(Section):
         counts = facts.counts
         skipped = sum(counts.skipped.values())
         left_out = (
-            f"{count(counts.ignored)} with another file extension, {count(skipped)} unreadable, "
+            f"{count(counts.ignored)} not an image by name, {count(skipped)} skipped, "
             f"{plural(counts.duplicates, 'exact duplicate')}, {count(counts.dropped)} outside a threshold"
         )
         blocks: list[Block] = [

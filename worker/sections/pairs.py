@@ -10,7 +10,7 @@ from worker.section import Pictures, Section
 
 
 class Pairs(Section):
-    """Look-alikes that need no label, and the samples that the selection represents worst."""
+    """What was left out nearest to a kept sample, and what the selection represents worst."""
 
     type: Literal["pairs"] = "pairs"
     title: ClassVar[str] = "Kept and left out"
@@ -22,7 +22,10 @@ class Pairs(Section):
         blocks: list[Block] = []
         if found.look_alikes:
             blocks += [
-                Text("Look-alikes: these were left out because one that looks the same was kept."),
+                Text(
+                    "Closest: the samples that were left out nearest to a kept one. "
+                    "The smaller the distance, the less a label for them would have added."
+                ),
                 _pairs(found.look_alikes, pictures),
             ]
         if found.least_covered:

@@ -12,7 +12,7 @@ class Skipped(Section):
     """Sources left out, by reason, with examples."""
 
     type: Literal["skipped"] = "skipped"
-    title: ClassVar[str] = "Left out because unreadable"
+    title: ClassVar[str] = "Sources left out"
     order: ClassVar[int] = 100
 
     def blocks(self, facts: Facts, pictures: Pictures) -> tuple[Block, ...]:

@@ -23,7 +23,7 @@ class Timings(Section):
         requests = ", ".join(f"{count(number)} {kind}" for kind, number in sorted(run.requests.items()))
         rows = (
             ("Started", run.started_at.strftime("%Y-%m-%d %H:%M:%S %Z")),
-            ("Took", seconds((run.finished_at - run.started_at).total_seconds())),
+            ("Until this report was drawn", seconds((run.finished_at - run.started_at).total_seconds())),
             (
                 "Speed",
                 "nothing was embedded" if run.images_per_s is None else f"{run.images_per_s:,.1f} images/s",
