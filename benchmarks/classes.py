@@ -3,8 +3,8 @@
     python -m benchmarks.classes DIR [--output OUT] [--share 0.1] [--keep 1.0]
 
 DIR has one sub-folder a class. Runs the usual job on it (diversity, default model) and reads what it wrote: classes in
-the selection against 100 random draws from the same pool, and how well the embedding itself tells classes apart. Where
-classes are equally large, random draws are as even as can be; `--keep 0.65` makes each class 0.65 times as large as the
+the selection and how well each class is covered, against 100 random draws from the same pool, and how well the
+embedding itself tells classes apart. Where classes are equally large, random draws are as even as can be; `--keep 0.65` makes each class 0.65 times as large as the
 one before it (by name), nearer to what a camera brings home.
 """
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from jobs.spec import parse_job
 from worker.analysis.scatter import principal_axes
+from worker.errors import FramesiftError, JobRejected
 from worker.events import Events
 from worker.job_options import DIVERSITY, job_document
 from worker.prepare import prepare
@@ -57,7 +58,10 @@ def main() -> None:
         folder = asked.folder
         if asked.keep < 1:
             folder = thinned(folder, Path(temporary) / "input", keep=asked.keep)
-        pool = selected_pool(folder, asked.output or Path(temporary) / "output", share=asked.share)
+        try:
+            pool = selected_pool(folder, asked.output or Path(temporary) / "output", share=asked.share)
+        except (FramesiftError, JobRejected) as error:
+            raise SystemExit(str(error)) from error
     if len(pool.names) < 2:
         raise SystemExit(f"{asked.folder}: needs at least two sub-folders with photos")
     sys.stdout.write("\n".join(_lines(asked.folder, pool)) + "\n")
@@ -102,6 +106,14 @@ def evenness(counts: NDArray[np.int64]) -> float:
     return float(-(shares * np.log(shares)).sum() / np.log(len(counts)))
 
 
+def coverage_of_classes(pool: Pool, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return for each of K classes the mean distance of its photos to the closest of these rows. Memory: n x k float64."""
+    squares = (pool.vectors**2).sum(axis=1)
+    products = pool.vectors @ pool.vectors[rows].T
+    closest = np.sqrt((squares[:, None] + squares[rows] - 2 * products).min(axis=1).clip(min=0))
+    return np.bincount(pool.classes, weights=closest) / np.bincount(pool.classes)
+
+
 def nearest_neighbour_accuracy(vectors: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
     """Return the share of (n, d) vectors whose nearest other vector has their class. Memory: n x n float32."""
     squares = (vectors**2).sum(axis=1)
@@ -126,9 +138,9 @@ def separation(vectors: NDArray[np.float32], classes: NDArray[np.int64]) -> tupl
 def _lines(folder: Path, pool: Pool) -> list[str]:
     classes, n = len(pool.names), len(pool.selected)
     rng = np.random.default_rng(0)
-    draws = [rng.choice(pool.classes, n, replace=False) for _ in range(DRAWS)]
-    ours = _facts(pool.classes[pool.selected], classes)
-    random = np.array([_facts(draw, classes) for draw in draws])
+    draws = [rng.choice(len(pool.classes), n, replace=False) for _ in range(DRAWS)]
+    ours = _facts(pool, pool.selected)
+    random = np.array([_facts(pool, draw) for draw in draws])
     lines = [
         f"{folder}: {n} of {len(pool.classes)} photos, {classes} classes; {DRAWS} random draws",
         "| classes in the selection | selected | random: mean | random: 2.5 % to 97.5 % | draws as good or better |",
@@ -156,17 +168,22 @@ _FACTS = {
     "classes hit": True,
     "smallest share": True,
     "largest share": False,
+    "coverage distance, std over classes": False,
+    "coverage distance of the worst class": False,
 }
 """What `_facts` returns, and whether more of it is better."""
 
 
-def _facts(drawn: NDArray[np.int64], classes: int) -> tuple[float, float, float, float]:
-    counts = np.bincount(drawn, minlength=classes)
+def _facts(pool: Pool, rows: NDArray[np.int64]) -> tuple[float, ...]:
+    counts = np.bincount(pool.classes[rows], minlength=len(pool.names))
+    covered = coverage_of_classes(pool, rows)
     return (
         evenness(counts),
         float((counts > 0).sum()),
-        float(counts.min() / len(drawn)),
-        float(counts.max() / len(drawn)),
+        float(counts.min() / len(rows)),
+        float(counts.max() / len(rows)),
+        float(covered.std()),
+        float(covered.max()),
     )
 
 

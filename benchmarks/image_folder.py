@@ -11,7 +11,9 @@ from torchvision.transforms import CenterCrop, Compose, Normalize, PILToTensor, 
 
 from worker.device import Device
 from worker.embedder import Forward
-from worker.embedders.efficientnet_lite0 import _network  # the default model in torch, with the same weights
+from worker.embedders.efficientnet_lite0 import (
+    torch_network,
+)  # the default model in torch, with the same weights
 
 BATCH = 32
 _CUT = (Resize(256), CenterCrop(224))
@@ -21,7 +23,7 @@ _BYTES = Compose([*_CUT, PILToTensor()])
 
 def eager(folder: Path, device: Device) -> Callable[[], int]:
     """Return a pass over a folder with the model in torch's eager mode; it returns the number of images."""
-    network: nn.Module = _network().to(device.torch_name)
+    network: nn.Module = torch_network().to(device.torch_name)
     torch.set_num_threads(device.threads)
     loader = _loader(folder, _FLOAT, device)
 

@@ -63,7 +63,7 @@ class EfficientnetLite0(Embedder):
 def _on_gpu(device: Device) -> Forward:
     from worker.embedding_torch import torch_forward
 
-    return torch_forward(_network(), device, mean=_MEAN, std=_STD)
+    return torch_forward(torch_network(), device, mean=_MEAN, std=_STD)
 
 
 def _on_cpu(device: Device) -> Forward:
@@ -90,10 +90,10 @@ def _graph_path() -> Path:
 def _graph() -> bytes:
     from worker.embedding_torch import export_onnx
 
-    return export_onnx(_network(), side_px=_PREPROCESSING.crop, mean=_MEAN, std=_STD)
+    return export_onnx(torch_network(), side_px=_PREPROCESSING.crop, mean=_MEAN, std=_STD)
 
 
-def _network() -> "nn.Module":
+def torch_network() -> "nn.Module":
     """Return timm's architecture with the installed weights, ending in pooled features."""
     import timm
     import torch

@@ -50,7 +50,7 @@ def test_load__canonical_vectors(forward: Forward) -> None:
 
 
 def test_load__onnxruntime_agrees_with_torch(forward: Forward) -> None:
-    eager = torch_forward(efficientnet_lite0._network(), CPU, mean=(127.0,) * 3, std=(128.0,) * 3)
+    eager = torch_forward(efficientnet_lite0.torch_network(), CPU, mean=(127.0,) * 3, std=(128.0,) * 3)
     images = two_images(224)
     np.testing.assert_allclose(forward(images), eager(images), atol=1e-4)
 
