@@ -4,7 +4,8 @@
 
 DIR has one sub-folder a class. Runs the usual job on it (diversity, default model) and reads what it wrote: classes in
 the selection and how well each class is covered, against 100 random draws from the same pool, and how well the
-embedding itself tells classes apart. Where classes are equally large, random draws are as even as can be; `--keep 0.65` makes each class 0.65 times as large as the
+embedding itself tells classes apart. Where classes are equally large, random draws are as even as can be;
+`--keep 0.65` makes each class 0.65 times as large as the
 one before it (by name), nearer to what a camera brings home.
 """
 
