@@ -16,30 +16,11 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class RadiusProof:
-    """How far the selection is from the best there could be.
-
-    `radius` is the largest distance from a candidate to its nearest selected row. `lower` is half of it: no set of
-    as many points, wherever they lie, covers the candidates (or any set that contains them) with a smaller radius.
-    For the k picks and the candidate at `radius` are k + 1 points at least `radius` apart; two of them
-    share a nearest point, which is at least half of that away from one of the two.
-    """
-
-    radius: float
-    lower: float
-
-
-@dataclass(frozen=True, slots=True)
 class Selection:
-    """Rows in pick order.
-
-    `insertion_distances` (k,) and `proof` exist for diversity alone: see `Traversal` for the former. `proof` needs
-    in addition that nothing was preselected.
-    """
+    """Rows in pick order. `insertion_distances` (k,) exist for diversity alone: see `Traversal`."""
 
     rows: Rows
     insertion_distances: NDArray[np.float64] | None = None
-    proof: RadiusProof | None = None
 
 
 def select(
@@ -126,8 +107,7 @@ def _diverse(
         device=device.torch_name,
         tile_bytes=tile_bytes,
     )
-    proof = None if len(preselected) else RadiusProof(radius=found.radius, lower=found.radius / 2)
-    return Selection(found.rows, found.distances, proof)
+    return Selection(found.rows, found.distances)
 
 
 def _check_weights(weights: NDArray[np.float64], rows: int) -> None:
