@@ -27,10 +27,10 @@ from tests.servers import client_of, nanio_server
 from worker.chunk import Embedding, Work, compute_chunks
 from worker.device import Device, choose_device
 from worker.embedder import Forward
-from worker.embedding import BatchEmbedder
 from worker.facets import Facet
 from worker.job_options import job_document
 from worker.media.images import DecodeRequest
+from worker.models.batches import BatchEmbedder
 from worker.plan import list_sources, make_plan
 from worker.prepare import Prepared, prepare
 from worker.reading import Reader

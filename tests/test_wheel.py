@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with nothing but the unpacked wheel."""
     built, target = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("installed")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(built), str(REPOSITORY)]
+    # A copy, since setuptools leaves its build folder beside the sources, and takes old files from it the next time.
+    sources = tmp_path_factory.mktemp("sources")
+    for folder in ("jobs", "worker", "templates"):
+        shutil.copytree(REPOSITORY / folder, sources / folder)
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / file, sources)
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(built), str(sources)]
     subprocess.run(build, check=True, capture_output=True, timeout=120)
     (wheel,) = built.glob("framesift-*.whl")
     subprocess.run(

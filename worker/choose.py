@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from jobs.selection import Entry, Threshold
 from jobs.spec import SelectionJob
 from worker.device import Device
-from worker.draws import random_keys
 from worker.facts import StrategyFacts
+from worker.random_keys import random_keys
 from worker.selection.draw import draw
 from worker.selection.engine import select
 from worker.selection.objectives import Term

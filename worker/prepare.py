@@ -11,13 +11,13 @@ from worker.embedder import Embedder, Identity
 from worker.errors import JobRejected, StoreMissing
 from worker.facets import Facet, facets_for
 from worker.media.limits import Limits
+from worker.models.weights import LocalWeightFiles
 from worker.relevant import Relevant, parse_relevant
 from worker.settings import Settings
 from worker.storage.connect import connect
 from worker.storage.store import ObjectStore
 from worker.supported import refuse_unsupported
 from worker.variants import EMBEDDERS, MEASURES, measure_keys
-from worker.weights import LocalWeightFiles
 
 
 @dataclass(frozen=True, slots=True)

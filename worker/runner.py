@@ -9,7 +9,6 @@ from typing import Any
 
 from worker.chunk import ChunkDone, Embedding, Work, compute_chunks
 from worker.device import Device, choose_device
-from worker.embedding import BatchEmbedder
 from worker.events import Events
 from worker.facets import missing_facets
 from worker.facts import Counts
@@ -18,6 +17,7 @@ from worker.history import PLAN, begin_run, count_attempt, unfinished_run
 from worker.layout import CHUNKS, job_key
 from worker.manifest import Chunk, Plan, plan_from_bytes, plan_to_bytes, sources_of
 from worker.media.decoders import Decoders
+from worker.models.batches import BatchEmbedder
 from worker.plan import list_sources, make_plan
 from worker.prepare import Prepared, refused_where_missing, relevant_rules
 from worker.publish import Artefact, Results

@@ -14,7 +14,7 @@ from jobs.errors import JobRejected
 from jobs.inputs import Input, Metadata, Random
 from jobs.selection import Entry
 from worker import strategies
-from worker.draws import random_keys, uniforms
+from worker.random_keys import random_keys, uniforms
 from worker.selection.objectives import Term
 
 Values = NDArray[np.float64]

@@ -3,7 +3,7 @@ import pytest
 
 from jobs.errors import JobRejected
 from jobs.selection import Entry
-from worker.draws import random_keys, uniforms
+from worker.random_keys import random_keys, uniforms
 from worker.strategy import Columns, effect_of
 
 COLUMNS = Columns(names=["a", "b", "c"], metadata={"lightly.sharpness": np.array([1.0, 2.0, np.nan])}, seed=5)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from worker.device import Device
 from worker.embedder import Channels, Embedder, Forward, Identity, WeightFiles
-from worker.file_digest import file_sha256
 from worker.media.preprocessing import Preprocessing
+from worker.models.file_digest import file_sha256
 from worker.settings import load_settings
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ class EfficientnetLite0(Embedder):
 
 
 def _on_gpu(device: Device) -> Forward:
-    from worker.embedding_torch import torch_forward
+    from worker.models.torch_forward import torch_forward
 
     return torch_forward(torch_network(), device, mean=_MEAN, std=_STD)
 
 
 def _on_cpu(device: Device) -> Forward:
-    from worker.embedding_onnx import kept_graph, open_session, spread
+    from worker.models.onnx_session import kept_graph, open_session, spread
 
     session = open_session(kept_graph(_graph_path(), _graph), device)
     (pixels,) = (given.name for given in session.get_inputs())
@@ -80,7 +80,7 @@ def _on_cpu(device: Device) -> Forward:
 
 
 def _graph_path() -> Path:
-    from worker.embedding_torch import ONNX_OPSET
+    from worker.models.torch_forward import ONNX_OPSET
 
     decides = (file_sha256(_weights_path()), _ARCHITECTURE, _CODE_VERSION, str(ONNX_OPSET))
     digest = hashlib.sha256("\n".join(decides).encode()).hexdigest()
@@ -88,7 +88,7 @@ def _graph_path() -> Path:
 
 
 def _graph() -> bytes:
-    from worker.embedding_torch import export_onnx
+    from worker.models.torch_forward import export_onnx
 
     return export_onnx(torch_network(), side_px=_PREPROCESSING.crop, mean=_MEAN, std=_STD)
 

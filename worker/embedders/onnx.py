@@ -79,7 +79,7 @@ class Onnx(Embedder):
         """
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-        from worker.embedding_onnx import open_session, spread
+        from worker.models.onnx_session import open_session, spread
 
         path = files.fetch(self.model.url, sha256=self.model.sha256)
         dimension = self._dimension(_graph(path))

@@ -11,8 +11,8 @@ from pydantic import Field
 from worker.device import Device
 from worker.embedder import Channels, Embedder, Forward, Identity, WeightFiles, WeightsFile
 from worker.errors import JobFailed, JobRejected
-from worker.file_digest import file_sha256
 from worker.media.preprocessing import Preprocessing
+from worker.models.file_digest import file_sha256
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +72,7 @@ class Timm(Embedder):
         """
         import timm
 
-        from worker.embedding_torch import load_safetensors, torch_forward
+        from worker.models.torch_forward import load_safetensors, torch_forward
 
         config = _config(self.name)
         path = self._file(files)
@@ -164,7 +164,7 @@ def _dimension(name: str) -> int:
     import timm
     import torch
 
-    from worker.embedding_torch import output_dimension
+    from worker.models.torch_forward import output_dimension
 
     with torch.device("meta"):
         model = timm.create_model(name, num_classes=0).eval()

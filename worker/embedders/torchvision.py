@@ -12,8 +12,8 @@ from pydantic import Field
 from worker.device import Device
 from worker.embedder import Channels, Embedder, Forward, Identity, WeightFiles, WeightsFile
 from worker.errors import JobFailed, JobRejected
-from worker.file_digest import file_sha256
 from worker.media.preprocessing import Preprocessing
+from worker.models.file_digest import file_sha256
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +67,7 @@ class Torchvision(Embedder):
         """
         import torchvision.models
 
-        from worker.embedding_torch import load_safetensors, torch_forward
+        from worker.models.torch_forward import load_safetensors, torch_forward
 
         weights = self._library_weights()
         preset = weights.transforms()
@@ -139,7 +139,7 @@ def _preprocessing(preset: Any) -> Preprocessing:
 
 @cache
 def _dimension(name: str, side_px: int) -> int:
-    from worker.embedding_torch import output_dimension
+    from worker.models.torch_forward import output_dimension
 
     try:
         model, _ = _headless(name, side_px=side_px, device="meta")

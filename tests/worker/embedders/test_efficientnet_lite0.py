@@ -12,7 +12,7 @@ from worker.device import Device
 from worker.embedder import Forward
 from worker.embedders import efficientnet_lite0
 from worker.embedders.efficientnet_lite0 import EfficientnetLite0
-from worker.embedding_torch import torch_forward
+from worker.models.torch_forward import torch_forward
 
 CPU = Device("cpu", "CPU", 2)
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from worker.embedding import BatchEmbedder
 from worker.errors import JobFailed
+from worker.models.batches import BatchEmbedder
 
 
 class SmallMemory:

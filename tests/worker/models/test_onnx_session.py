@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.embedding_onnx import kept_graph
+from worker.models.onnx_session import kept_graph
 
 
 def test_kept_graph__makes_it_once(tmp_path: Path) -> None:

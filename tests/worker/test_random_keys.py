@@ -2,7 +2,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from worker.draws import random_keys, uniforms
+from worker.random_keys import random_keys, uniforms
 
 
 def test_random_keys__are_the_documented_digests():

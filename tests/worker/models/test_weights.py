@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from tests.servers import S3Server
-from worker import weights
 from worker.errors import JobRejected, ObjectMissing, StorageError
+from worker.models import weights
+from worker.models.weights import LocalWeightFiles
 from worker.settings import Settings
 from worker.storage.connect import open_bucket
-from worker.weights import LocalWeightFiles
 
 BODY = b"weights" * 1000
 DIGEST = hashlib.sha256(BODY).hexdigest()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.file_digest import file_sha256
+from worker.models.file_digest import file_sha256
 
 
 def test_file_sha256__follows_changes(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Running embedding models: their weights, onnxruntime and torch, batches that fit."""
