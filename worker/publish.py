@@ -1,13 +1,14 @@
 """Writes the artefacts that people read, and remembers what was written."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 from worker.layout import result_prefix
 from worker.storage.store import ObjectStore
 
+FORMAT_VERSION = 1
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 DONE = "done.json"
@@ -49,6 +50,18 @@ class Results:
     def put_json(self, name: str, value: Any) -> None:
         """Write one artefact as indented JSON."""
         self.put(name, json_bytes(value), media_type=JSON)
+
+    def close(self, state: Literal["done", "failed"], **facts: Any) -> None:
+        """Write done.json: how the run ended, what is to be known of it, and every artefact before it."""
+        about = {
+            "format_version": FORMAT_VERSION,
+            "state": state,
+            "job_id": self.job_id,
+            "name": self.job_name,
+        }
+        self.put_json(
+            DONE, {**about, **facts, "artefacts": [asdict(artefact) for artefact in self.artefacts]}
+        )
 
 
 def json_bytes(value: Any) -> bytes:

@@ -3,9 +3,10 @@
 import platform
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 from worker import __version__
 from worker.device import Device
@@ -14,7 +15,7 @@ from worker.facts import Facts, RunFacts, StageTime
 from worker.findings import Findings
 from worker.manifest import Plan, sources_of
 from worker.media.images import DecodeRequest
-from worker.publish import DONE, Results
+from worker.publish import Results
 from worker.reading import Reader, Wanted
 from worker.rendering.lightly_v2 import lightly_v2
 from worker.rendering.pages import render_html, wanted_pictures
@@ -22,7 +23,6 @@ from worker.rendering.pdf import PdfFailed, render_pdf
 from worker.samples import Decoded
 from worker.storage.store import ObjectStore
 
-FORMAT_VERSION = 1
 PICTURE_PX = 256
 LIBRARIES = ("torch", "onnxruntime", "timm", "numpy", "pillow", "pyarrow", "weasyprint")
 
@@ -76,7 +76,7 @@ def report(
     results.put_json("report_v2.json", lightly_v2(facts))
     results.put("report.json", facts.model_dump_json(indent=1).encode(), media_type="application/json")
     results.put("log.jsonl", events.log(), media_type="application/x-ndjson")
-    _finish(results, facts, pdf_error=pdf_error)
+    results.close("done", counts=facts.counts.model_dump(), pdf_error=pdf_error, run=_run_in_full(facts.run))
     return Published(facts, pdf_error)
 
 
@@ -118,18 +118,10 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
-def _finish(results: Results, facts: Facts, *, pdf_error: str | None) -> None:
-    run = facts.run.model_dump(mode="json")
-    results.put_json(
-        DONE,
-        {
-            "format_version": FORMAT_VERSION,
-            "state": "done",
-            "job_id": results.job_id,
-            "name": results.job_name,
-            "counts": facts.counts.model_dump(),
-            "pdf_error": pdf_error,
-            "artefacts": [asdict(artefact) for artefact in results.artefacts],
-            "run": run,
-        },
+def _run_in_full(run: RunFacts) -> dict[str, Any]:
+    """Return the run with the stage that its report could not show, since it was being drawn."""
+    now = datetime.now(UTC)
+    drawing = StageTime(name="report", duration_s=(now - run.finished_at).total_seconds())
+    return run.model_copy(update={"finished_at": now, "stages": (*run.stages, drawing)}).model_dump(
+        mode="json"
     )

@@ -25,7 +25,7 @@ from worker.layout import CHUNKS, job_key
 from worker.manifest import NOT_UTF8, Plan
 from worker.media.extensions import kind_of
 from worker.prepare import Prepared
-from worker.publish import DONE, TEXT, Results
+from worker.publish import TEXT, Results
 from worker.variants import MEASURES
 
 FORMAT_VERSION = 1
@@ -106,17 +106,7 @@ def _gathered(prepared: Prepared, plan: Plan, results: Results, events: Events) 
         )
     except NothingLeft as failure:
         results.put_json("skipped.json", [asdict(left_out) for left_out in failure.skipped])
-        results.put_json(
-            DONE,
-            {
-                "format_version": FORMAT_VERSION,
-                "state": "failed",
-                "job_id": results.job_id,
-                "name": results.job_name,
-                "reason": str(failure),
-                "artefacts": [asdict(artefact) for artefact in results.artefacts],
-            },
-        )
+        results.close("failed", reason=str(failure))
         raise
     store.put(
         job_key(results.job_id, PROJECTION),

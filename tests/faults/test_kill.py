@@ -60,11 +60,17 @@ def test_run__killed_again_and_again_ends_the_same(tmp_path: Path) -> None:
     calm = start(documents["calm"])
     assert calm.wait(120) == 0, calm.communicate()[1].decode()
     kills = 0
+    kept: dict[Path, int] = {}
     for part in KILLS_AFTER:
         seen = sum(part in name for name in output_files(tmp_path / "killed")) if kills else 0
         kills += kill_when(tmp_path / "killed", part, seen, documents["killed"])
+        chunks = (tmp_path / "killed").glob(".framesift/chunks/*/*.parquet")
+        kept = {path: path.stat().st_mtime_ns for path in chunks} | kept
     if not list((tmp_path / "killed").glob("night/*/done.json")):
         last = start(documents["killed"])
         assert last.wait(120) == 0, last.communicate()[1].decode()
     assert kills >= 3
+    assert len(list((tmp_path / "killed").glob(".framesift/jobs/*"))) == 1, "a new run was begun"
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "a finished chunk was computed again"
+    assert kept
     assert finished(tmp_path / "killed") == finished(tmp_path / "calm")

@@ -68,6 +68,7 @@ def test_run__writes_every_artefact_and_counts_add_up(photos: Path, tmp_path: Pa
     ]
     done = json.loads((result / "done.json").read_text())
     assert done["state"] == "done"
+    assert [stage["name"] for stage in done["run"]["stages"]] == ["plan", "embed", "select", "report"]
     assert {one["name"] for one in done["artefacts"]} == names - {"done.json"}
     assert (result / "report.pdf").read_bytes().startswith(b"%PDF")
     assert "data:image/jpeg" in (result / "report.html").read_text()
