@@ -68,8 +68,9 @@ class Registry(Generic[V]):
 
 
 def _said(error: ValidationError, variant: type[Variant]) -> str:
-    """Return the first error in one line; an unknown parameter with the closest known one."""
-    first = error.errors()[0]
+    """Return one error in one line: an unknown parameter, with the closest known one, before any that is missing."""
+    errors = error.errors()
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     where = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         known = sorted(variant.model_fields)

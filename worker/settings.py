@@ -68,11 +68,11 @@ class Connection(BaseModel):
 
 
 def _default_cache_dir() -> Path:
-    """Return where caches go on this machine; a user without a home has the folder for temporary files."""
+    """Return where caches go on this machine; a user without a home has one among temporary files."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "framesift"
     except RuntimeError:
-        return Path(gettempdir()) / "framesift"
+        return Path(gettempdir()) / f"framesift-{os.getuid()}"
 
 
 class Settings(BaseSettings):

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper
 
-from worker.device import Device, choose_device, is_out_of_memory
+from worker.device import Device, choose_device, cpu_count, is_out_of_memory, precision_of
 from worker.errors import JobFailed
 
 
@@ -20,6 +22,45 @@ def test_choose_device__cuda_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> N
     assert not choose_device("auto").is_cuda
     with pytest.raises(JobFailed, match="FRAMESIFT_DEVICE"):
         choose_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("quota", "cpus"),
+    [
+        ("max 100000", 8),
+        ("150000 100000", 2),
+        ("50000 100000", 1),
+        ("6400000 100000", 8),
+        ("nonsense", 8),
+        (None, 8),
+    ],
+)
+def test_cpu_count__keeps_to_the_quota_of_its_container(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str | None, cpus: int
+) -> None:
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    monkeypatch.setattr("worker.device._CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
+    assert cpu_count() == cpus
+
+
+def test_precision_of__asks_torch_only_where_there_is_a_driver(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def choose(choice: str) -> Device:
+        asked.append(choice)
+        return Device("cuda:0", "a GPU", 1, "bfloat16")
+
+    monkeypatch.setattr("worker.device.choose_device", choose)
+    monkeypatch.setattr("worker.device._GPU_DRIVER", (str(tmp_path / "driver"),))
+    assert precision_of("auto") == "float32"
+    (tmp_path / "driver").touch()
+    assert precision_of("cpu") == "float32"
+    assert asked == []
+    assert precision_of("auto") == "bfloat16"
 
 
 def test_device__cuda_falls_back_to_the_cpu_in_onnxruntime() -> None:
