@@ -1,9 +1,10 @@
 """Exact diversity against lightly-mundig and against a bare matrix product of the same arithmetic.
 
-    python -m benchmarks.diversity [--quick]
+    python -m benchmarks.diversity [--quick] [--repeats 3]
 
-Runs are interleaved, so that a busy machine slows all alike, and the table has medians of three. Ratios are the result;
-seconds belong to the machine. Needs the extra `bench`.
+Our selection and the product take turns, so that a busy machine slows both alike, and the table has medians; mundig, which
+takes far longer, runs once in between. Ratios are the result; seconds belong to the machine. `multiplied` is the share of
+all row-centre pairs that took part in a product. Needs the extra `bench`.
 """
 
 import argparse
@@ -21,9 +22,11 @@ import torch
 from numpy.typing import NDArray
 
 from worker.device import choose_device
+from worker.selection.bounds import upper_bounds
 from worker.selection.engine import covering_radius
-from worker.selection.farthest import farthest_first
+from worker.selection.farthest import Traversal, traverse
 from worker.selection.pool import Pool
+from worker.selection.shards import LocalShard
 
 T = TypeVar("T")
 
@@ -39,7 +42,7 @@ class Case:
     k: int
 
 
-CASES = (Case(50_000, 128, 1_000), Case(100_000, 32, 3_000))
+CASES = (Case(50_000, 128, 1_000), Case(50_000, 512, 1_000), Case(100_000, 32, 3_000))
 QUICK = (Case(10_000, 64, 300),)
 
 
@@ -72,8 +75,8 @@ def main() -> None:
     asked = parser.parse_args()
     sys.stdout.write(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, on the CPU\n"
-        "| data | n x d -> k | ours s | mundig s | mm s | mundig / ours | ours / mm | passes"
-        " | radius ours | radius mundig | equal picks until |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
+        "| data | n x d -> k | ours s | mundig s | mm s | mundig / ours | ours / mm | passes | multiplied"
+        " | radius ours | radius mundig | equal picks until |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n"
     )
     for case in QUICK if asked.quick else CASES:
         for make in (gaussian, clustered, low_dimension):
@@ -85,21 +88,32 @@ def main() -> None:
 def _row(name: str, case: Case, x: NDArray[np.float32], repeats: int) -> str:
     product = _bare_product(x, case.k)
     product()
-    ours_s, mundig_s, product_s = [], [], []
-    for _ in range(repeats):
-        seconds, ours = _timed(lambda: farthest_first(x, case.k))
+    ours_s, product_s, ratios = [], [], []
+    mundig_s, theirs = 0.0, np.empty(0, np.int64)
+    for turn in range(repeats):
+        seconds, (ours, share) = _timed(lambda: _ours(x, case.k))
         ours_s.append(seconds)
-        seconds, theirs = _timed(lambda: _mundig(x, case.k))
-        mundig_s.append(seconds)
         product_s.append(_timed(product)[0])
-    a, b, c = (statistics.median(times) for times in (ours_s, mundig_s, product_s))
+        ratios.append(ours_s[-1] / product_s[-1])
+        if turn == repeats // 2:
+            mundig_s, theirs = _timed(lambda: _mundig(x, case.k))
+    radius = covering_radius(
+        Pool(x, np.ones(len(x), np.bool_)), theirs, device=choose_device("cpu"), tile_bytes=2**23
+    )
     differ = np.flatnonzero(ours.rows != theirs)
-    pool = Pool(x, np.ones(len(x), np.bool_))
-    radius = covering_radius(pool, theirs, device=choose_device("cpu"))
     return (
-        f"| {name} | {case.n} x {case.d} -> {case.k} | {a:.3f} | {b:.2f} | {c:.3f} | {b / a:.1f} | {a / c:.2f} | {ours.passes}"
+        f"| {name} | {case.n} x {case.d} -> {case.k} | {statistics.median(ours_s):.3f} | {mundig_s:.2f}"
+        f" | {statistics.median(product_s):.3f} | {mundig_s / statistics.median(ours_s):.1f}"
+        f" | {statistics.median(ratios):.2f} | {ours.passes} | {share:.2f}"
         f" | {ours.radius:.6f} | {radius:.6f} | {differ[0] if len(differ) else 'the end'} |"
     )
+
+
+def _ours(x: NDArray[np.float32], k: int) -> tuple[Traversal, float]:
+    """Return what `farthest_first` does, and the share of row-centre pairs that were multiplied."""
+    with upper_bounds(x, np.arange(len(x)), device="cpu", tile_bytes=2**23) as bounds:
+        found = traverse(LocalShard(bounds), k, afresh=True)
+        return found, bounds.multiplied / (len(x) * k)
 
 
 def _timed(call: Callable[[], T]) -> tuple[float, T]:

@@ -3,9 +3,17 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
-from jobs.contract import CamelContract, Contract, Number, Whole, refusal, shown
+from jobs.contract import CamelContract, Number, Whole, refusal, shown
 from jobs.inputs import (
     CategoryCount,
     ClassDistribution,
@@ -17,6 +25,8 @@ from jobs.inputs import (
     Random,
     Scores,
 )
+from jobs.patterns import checked_pattern
+from jobs.rules import Group, Protected, Quota, check_quotas
 from jobs.strategies import (
     Balance,
     Diversity,
@@ -99,38 +109,6 @@ class Tiling(CamelContract):
     )
 
 
-class Group(Contract):
-    """Samples that belong together are selected together or not at all."""
-
-    key: Key = Field(description="metadata key; samples with the same value are one group")
-
-
-class Quota(Contract):
-    """How many samples with one value may or must be selected."""
-
-    key: Key = Field(description="metadata key")
-    value: Key | None = Field(default=None, description="the value meant; null: each value by itself")
-    at_least: Whole = Field(default=0, ge=0, le=100_000_000, description="fewest samples")
-    at_most: Whole | None = Field(
-        default=None, ge=0, le=100_000_000, description="most samples; null: any number"
-    )
-
-    @model_validator(mode="after")
-    def _limits_something(self) -> "Quota":
-        if self.at_most is None and self.at_least == 0:
-            raise refusal("give at_least, at_most or both")
-        if self.at_most is not None and self.at_most < self.at_least:
-            raise refusal(f"at_most {self.at_most} should not be below at_least {self.at_least}")
-        return self
-
-
-class Protected(Contract):
-    """Samples, such as a test split, that nothing selected may come near."""
-
-    query: Query = Field(description="the protected samples")
-    radius: Number = Field(ge=0, le=1e9, description="Euclidean; a candidate this near or nearer is left out")
-
-
 def _inactive_is_absent(count: Any) -> Any:
     return None if type(count) is int and count == -1 else count
 
@@ -157,8 +135,11 @@ class Selection(CamelContract):
         description="share of the input to select; one of this and n_samples is given",
     )
     strategies: tuple[Entry, ...] = Field(min_length=1, max_length=100, description="in any order")
-    lightly_path_regex: str | None = Field(
-        default=None, min_length=1, max_length=1000, description="named groups become metadata of a sample"
+    lightly_path_regex: Annotated[str, AfterValidator(checked_pattern)] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="RE2 regular expression; what its named groups match in a sample's name becomes metadata",
     )
     auto_tasks: tuple[Tiling, ...] = Field(
         default=(), max_length=100, description="tasks made without predictions"
@@ -196,6 +177,46 @@ class Selection(CamelContract):
         if self.n_samples is None and self.proportion_samples is None:
             raise refusal("neither n_samples nor proportion_samples is given; give exactly one")
         return self
+
+    @model_validator(mode="after")
+    def _quotas_agree(self) -> "Selection":
+        check_quotas(self.quotas, self.n_samples)
+        return self
+
+    @model_validator(mode="after")
+    def _mode_fits(self) -> "Selection":
+        """Nothing is guaranteed of a sum that can fall, so the submodular mode takes none."""
+        if self.mode != "submodular":
+            return self
+        for place, strategy in enumerate(entry.strategy for entry in self.strategies):
+            at = ("strategies", place, "strategy")
+            if strategy.strength < 0 and not isinstance(strategy, Threshold):
+                raise refusal(
+                    f"mode submodular needs 0 or more (got {strategy.strength:g}); choose another mode",
+                    *at,
+                    "strength",
+                )
+            if isinstance(strategy, Weights) and strategy.target_range is not None:
+                raise refusal(
+                    "does not go with mode submodular; choose another mode",
+                    *at,
+                    "target_range",
+                )
+        return self
+
+    def metadata_keys(self) -> dict[str, str]:
+        """Map every metadata key that is used to the first place that uses it."""
+        used = [
+            (entry.input.key, f"selection.strategies.{place}.input.key")
+            for place, entry in enumerate(self.strategies)
+            if isinstance(entry.input, Metadata)
+        ]
+        used += [(self.groups.key, "selection.groups.key")] if self.groups else []
+        used += [(quota.key, f"selection.quotas.{place}.key") for place, quota in enumerate(self.quotas)]
+        places: dict[str, str] = {}
+        for key, place in used:
+            places.setdefault(key, place)
+        return places
 
     def asked_of(self, count: int) -> int:
         """Return how many of `count` samples are asked for: a share is rounded, to 1 at least; may exceed `count`."""

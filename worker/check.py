@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from worker.facets import missing_facets
+from worker.foresight import foresee
 from worker.history import unfinished_run
 from worker.layout import CHUNKS
 from worker.plan import list_sources, make_plan
@@ -29,18 +30,26 @@ class Forecast:
     model: str
     resumes: str | None
     """Id of the unfinished run of this job that `run` would take up instead of listing again."""
+    classes: dict[str, dict[str, int]]
+    """How many images have each value of a metadata key that the job uses; the most frequent ones."""
+    without_value: dict[str, int]
+    more_values: dict[str, int]
+    """Values of each key that `classes` does not list."""
+    strategies: dict[str, str]
+    """What the strategies on metadata from names will do, by their place in the job."""
 
 
 def forecast(prepared: Prepared) -> Forecast:
     """List the input and the finished chunks, and reckon.
 
     Raises:
-        JobRejected: no such place, or nothing to select from. StorageError: a store cannot be listed.
+        JobRejected: no such place, nothing to select from, or whatever else the names alone tell to be impossible. StorageError: a store cannot be listed.
     """
     with refused_where_missing("datasource.output"):
         existing = {info.key for info in prepared.output.list(CHUNKS)}
     with refused_where_missing("datasource.input"):
         listing = list_sources(prepared.source, relevant_rules(prepared))
+    foresight = foresee(prepared, [source.key for source in listing.sources])
     plan = make_plan(listing, chunk_sources=prepared.settings.chunk_sources, planned_at="")
     lacking = [
         (chunk, missing)
@@ -66,4 +75,8 @@ def forecast(prepared: Prepared) -> Forecast:
         asked=prepared.job.selection.asked_of(len(listing.sources)),
         model=prepared.identity.name,
         resumes=unfinished_run(prepared.output, job_name=prepared.job.name, job_json=prepared.job_json),
+        classes=foresight.classes,
+        without_value=foresight.without_value,
+        more_values=foresight.more_values,
+        strategies=foresight.strategies,
     )

@@ -1,97 +1,173 @@
 """From a job's strategies and a pool to the rows that are selected."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.selection import Entry, Threshold
+from jobs.selection import Entry, Selection
 from jobs.spec import SelectionJob
-from worker.device import Device
-from worker.facts import StrategyFacts
-from worker.random_keys import random_keys
+from worker.analysis.goals import Goal, Goals
+from worker.effects import described, effects_of, kept
+from worker.facts import EndedName, StrategyFacts
+from worker.random_keys import random_keys, uniforms
+from worker.rules import rules_of
+from worker.selection import engine
 from worker.selection.draw import draw
-from worker.selection.engine import select
-from worker.selection.objectives import Term
+from worker.selection.gate import Gate
 from worker.selection.pool import Pool
-from worker.strategy import Columns, Effect, effect_of
+from worker.selection.protected import too_near
+from worker.selection.quotas import QuotaConflict
+from worker.selection.rules import Protected, Rules
+from worker.selection.terms import Term, Weights
+from worker.strategy import Effect, Samples
 
 Mask = NDArray[np.bool_]
+
+_ENDED: dict[EndedName, str] = {
+    "too_close": "whatever is left is nearer to the selection than stopping_condition_minimum_distance allows",
+    "max_sum": "stopping_condition_max_sum was reached",
+    "minimum_typicality": "the best candidate was less typical than stopping_condition_minimum_typicality",
+    "rules": "no further sample fits the quotas, or no further group is small enough",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was chosen: (k,) rows in pick order out of the (n,) candidates, how, and what the reader should know."""
+    """What was chosen: (k,) rows in pick order out of the (n,) candidates, how, and what the reader should know.
+
+    `goals` is what the analysis explains the picks by: terms, quotas, mode, protected, and why the selection ended.
+    """
 
     rows: NDArray[np.int64]
     candidates: Mask
     strategies: tuple[StrategyFacts, ...]
     warnings: tuple[str, ...]
+    goals: Goals
 
 
-def choose(
-    embeddings: NDArray[np.float32],
-    *,
-    names: Sequence[str],
-    measures: Mapping[str, NDArray[np.float64]],
-    job: SelectionJob,
-    asked: int,
-    device: Device,
-) -> Choice:
-    """Apply the thresholds, then pick by the other strategies; without any, draw uniformly.
-
-    `embeddings` is (n, d); `names` its n samples; `measures` maps keys such as `lightly.sharpness` to (n,) values.
+def choose(samples: Samples, job: SelectionJob, *, asked: int) -> Choice:
+    """Apply the thresholds and the protected set, then pick by the other strategies; without any, draw uniformly.
 
     Raises:
-        JobRejected: a strategy cannot be carried out on these samples.
+        JobRejected: a strategy or a quota cannot be carried out on these samples.
     """
-    entries = job.selection.strategies
-    columns = Columns(names, measures, job.seed)
-    effects = [
-        effect_of(entry, columns, at=f"selection.strategies.{place}") for place, entry in enumerate(entries)
-    ]
-    candidates = np.ones(len(names), np.bool_)
-    for effect in effects:
-        if effect.keep is not None:
-            candidates &= effect.keep
-    terms: list[Term] = [effect.term for effect in effects if effect.term is not None]
-    if not candidates.any():
-        rows = np.empty(0, np.int64)
-    elif terms:
-        rows = select(Pool(embeddings, candidates), terms, asked, device=device).rows
-    else:
-        rows = draw(candidates, random_keys(job.seed, names), asked)
+    selection = job.selection
+    entries = {f"selection.strategies.{place}": entry for place, entry in enumerate(selection.strategies)}
+    by_place, passed = effects_of(entries, samples)
+    effects = list(by_place.values())
+    rules = rules_of(selection, replace(samples, passed=passed))
+    candidates = kept(effects, passed)
+    near = _near(samples, selection, candidates)
+    candidates[near] = False
+    ranked = any(effect.term is not None for effect in effects)
+    try:
+        found = _picked(samples, effects, candidates, rules=rules.rules, job=job, asked=asked)
+    except QuotaConflict as conflict:
+        raise rules.refused(conflict) from conflict
     return Choice(
-        rows=rows,
+        rows=found.rows,
         candidates=candidates,
-        strategies=tuple(_described(entry, effect) for entry, effect in zip(entries, effects, strict=True)),
-        warnings=tuple(_warnings(candidates, asked=asked, ranked=bool(terms))),
+        strategies=tuple(
+            described(entry, effect) for entry, effect in zip(selection.strategies, effects, strict=True)
+        ),
+        warnings=(
+            *(warning for effect in effects for warning in effect.warnings),
+            *_warnings(candidates, found, asked=asked, ranked=ranked, near=len(near)),
+        ),
+        goals=Goals(
+            terms=_goals(selection.strategies, effects),
+            quotas=rules.quotas,
+            mode=selection.mode,
+            protected_count=len(near),
+            ended=found.ended,
+        ),
     )
 
 
-def _described(entry: Entry, effect: Effect) -> StrategyFacts:
-    source = getattr(entry.input, "key", None)
-    parts = [f"on {source}" if source else ""]
-    if isinstance(entry.strategy, Threshold):
-        parts.append(f"{entry.strategy.operation} {entry.strategy.threshold:g}")
-    if effect.keep is not None:
-        parts.append(f"keeps {int(effect.keep.sum()):,} of {len(effect.keep):,}")
-    if effect.missing_count:
-        parts.append(f"{effect.missing_count:,} without a value")
-    return StrategyFacts(
-        type=entry.strategy.type,
-        input=entry.input.type,
-        strength=entry.strategy.strength,
-        detail=", ".join(part for part in parts if part),
+def _near(samples: Samples, selection: Selection, candidates: Mask) -> NDArray[np.int64]:
+    """Return the candidates that are too near to a protected sample."""
+    if selection.protected is None:
+        return np.empty(0, np.int64)
+    protected = Protected(samples.queries[selection.protected.query], selection.protected.radius)
+    return too_near(samples.embeddings, np.flatnonzero(candidates), protected, device=samples.device)
+
+
+def _picked(
+    samples: Samples,
+    effects: Sequence[Effect],
+    candidates: Mask,
+    *,
+    rules: Rules,
+    job: SelectionJob,
+    asked: int,
+) -> engine.Selection:
+    if not candidates.any():
+        Gate(
+            np.empty(0, np.int64), asked, quotas=rules.quotas, rows=len(candidates)
+        )  # refuses what is asked of nothing
+        return engine.Selection(np.empty(0, np.int64))
+    terms: list[Term] = [effect.term for effect in effects if effect.term is not None]
+    keys = random_keys(job.seed, samples.names)
+    if not terms and not rules.quotas and rules.groups is None:
+        return engine.Selection(draw(candidates, keys, asked))
+    return engine.select(
+        Pool(samples.embeddings, candidates),
+        terms or [Weights(_drawing_lots(uniforms(keys), candidates, rules))],
+        asked,
+        device=samples.device,
+        rules=rules,
+        mode=job.selection.mode if terms else "objective_product",
     )
 
 
-def _warnings(candidates: Mask, *, asked: int, ranked: bool) -> list[str]:
-    count = int(candidates.sum())
+def _drawing_lots(lots: NDArray[np.float64], candidates: Mask, rules: Rules) -> NDArray[np.float64]:
+    """Return (n,) weights whose sum over a group is one uniform number, however large the group is."""
+    if rules.groups is None:
+        return lots
+    together = candidates & (rules.groups >= 0)
+    _, first, group, sizes = np.unique(
+        rules.groups[together], return_index=True, return_inverse=True, return_counts=True
+    )
+    lots[together] = (lots[together][first] / sizes)[group]
+    return lots
+
+
+def _goals(entries: Sequence[Entry], effects: Sequence[Effect]) -> tuple[Goal, ...]:
+    """Return the terms under the names of their strategies; a name that comes again is numbered."""
+    goals: list[Goal] = []
+    seen: Counter[str] = Counter()
+    for entry, effect in zip(entries, effects, strict=True):
+        if effect.term is not None:
+            name = _goal_name(entry)
+            seen[name] += 1
+            numbered = name if seen[name] == 1 else f"{name} ({seen[name]})"
+            goals.append(Goal(numbered, effect.term, effect.classes))
+    return tuple(goals)
+
+
+def _goal_name(entry: Entry) -> str:
+    """Return `diversity`, `weights of lightly.sharpness`, `balance of weather`, `diversity of cars`."""
+    given = entry.input
+    parts = [getattr(given, name, None) for name in ("task", "score", "key")]
+    source = " ".join(part for part in parts if part) or ("random" if given.type == "RANDOM" else "")
+    name = entry.strategy.type.lower()
+    return f"{name} of {source}" if source else name
+
+
+def _warnings(candidates: Mask, found: engine.Selection, *, asked: int, ranked: bool, near: int) -> list[str]:
+    count, picked = int(candidates.sum()), len(found.rows)
     warnings = []
+    if near:
+        warnings.append(f"{near:,} samples lie within the radius of protected ones, so they were left out.")
     if not count:
-        warnings.append("No sample passes the thresholds, so nothing was selected.")
+        warnings.append(
+            "No sample is left after the thresholds and what else leaves samples out: nothing was selected."
+        )
+    elif found.ended is not None:
+        warnings.append(f"{picked:,} of {asked:,} samples were selected: {_ENDED[found.ended]}.")
     elif asked > count:
         warnings.append(
             f"{asked:,} samples were asked for, but there are only {count:,}: all of them were selected."

@@ -283,6 +283,14 @@ def _forecast_text(found: "Forecast") -> str:
         f"to select {found.asked:,}"
         + (f" (there are {found.sources:,} at most)" if found.asked > found.sources else ""),
     ]
+    for key, classes in found.classes.items():
+        listed = [f"{value} {n:,}" for value, n in classes.items()]
+        if found.more_values[key]:
+            listed.append(f"{found.more_values[key]:,} more values")
+        if found.without_value[key]:
+            listed.append(f"no value {found.without_value[key]:,}")
+        lines.append(f"metadata  {key}: {', '.join(listed) or 'no values'}")
+    lines += [f"strategy  {text}" for text in found.strategies.values()]
     if found.resumes:
         lines.append(f"resumes   {found.resumes}, which did not end; --fresh starts a new run")
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Chooses where models run: CUDA where there is a GPU, the CPU where there is none."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ Precision = Literal["float32", "bfloat16"]
 
 _GPU_DRIVER = ("/dev/nvidiactl", "/dev/dxg")
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,15 @@ def cpu_count() -> int:
         return max(1, min(allowed, -(-int(quota) // int(period))))
     except (OSError, ValueError):  # no such file outside Linux, "max" where there is no quota
         return allowed
+
+
+def memory_bytes() -> int:
+    """Return how much memory this process may use: the machine's, or less by the limit of its container."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in _MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # no such file outside such a container, "max" without a limit
+            limits.append(int(path.read_text()))
+    return min(limits)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

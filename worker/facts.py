@@ -11,6 +11,19 @@ Distance = Annotated[float, Field(ge=0)]
 Name = Annotated[str, StringConstraints(max_length=4096)]
 SetName = Literal["input", "selected", "random", "datapool", "selected_with_datapool"]
 HeadlineName = Literal["diversity_mean", "coverage_mean", "coverage_p95", "coverage_max"]
+SeriesName = Literal[
+    "coverage_mean",
+    "coverage_p95",
+    "coverage_max",
+    "covered_share",
+    "diversity_min",
+    "diversity_mean",
+    "misplaced_share",
+    "weights_sum",
+]
+UnmetReason = Literal["impossible", "trade_off", "too_few_samples"]
+EndedName = Literal["too_close", "max_sum", "minimum_typicality", "rules"]
+Mode = Literal["objective_product", "gain_product", "submodular"]
 
 
 class Fact(BaseModel):
@@ -235,6 +248,18 @@ class Pair(Fact):
     distance: Distance
 
 
+class ObjectiveStep(Fact):
+    """What one pick did to the objective of one strategy."""
+
+    strategy: str = Field(description="the strategy's name, as in outcomes")
+    before: float = Field(description="objective of what was kept before the pick")
+    after: float = Field(description="the same with the pick")
+    lead: float | None = Field(
+        description="strength x (ln of the objective with this pick - mean ln with a candidate still open); the leads "
+        "of a pick add up to the ln of its product over the average candidate's; null where nothing was compared"
+    )
+
+
 class Pick(Fact):
     """A selected sample."""
 
@@ -243,6 +268,130 @@ class Pick(Fact):
     distance: Distance | None = Field(
         description="distance to the closest sample kept before; null for the first"
     )
+    nearest_kept: Name | None = Field(default=None, description="the closest other sample that was kept")
+    nearest_kept_distance: Distance | None = None
+    nearest_dropped: Name | None = Field(default=None, description="the closest sample that was not kept")
+    nearest_dropped_distance: Distance | None = None
+    decided_by: str | None = Field(
+        default=None,
+        description="the strategy with the largest lead; null for a single one, or without a lead",
+    )
+    objectives: tuple[ObjectiveStep, ...] = ()
+
+
+class Outcome(Fact):
+    """What one strategy has of the selection, beside what it would have by itself."""
+
+    strategy: str
+    strength: float
+    objective: float | None = Field(
+        description="of the whole selection; null where it holds nothing to judge"
+    )
+    alone: float | None = Field(
+        description="objective of the greedy selection of the same size by this strategy alone"
+    )
+    share_of_alone: float | None = Field(
+        description="objective / alone (alone / objective for a negative strength); 1: nothing was given up"
+    )
+    not_compared: str | None = Field(description="why there is no such selection beside it")
+    decided: Count | None = Field(description="picks that this strategy decided; null for a single strategy")
+
+
+class BudgetSeries(Fact):
+    """One number of the selection's first picks, for every budget, beside the same number of random draws."""
+
+    name: SeriesName
+    strategy: str | None = Field(default=None, description="whose target or weights these are")
+    radius: Distance | None = Field(default=None, description="for covered_share: the radius that is meant")
+    higher_is_better: bool
+    selected: tuple[float | None, ...] = Field(description="null where the number needs more picks")
+    random_mean: tuple[float | None, ...]
+    random_low: tuple[float | None, ...] = Field(description="2.5th percentile of the draws")
+    random_high: tuple[float | None, ...] = Field(description="97.5th percentile of the draws")
+
+
+class BudgetCurve(Fact):
+    """What a smaller budget would have given: the first n picks for several n, all from one selection."""
+
+    budgets: tuple[Count, ...] = Field(
+        description="numbers of picks, ascending; at most 60, the last one is all"
+    )
+    draws: Count
+    measured_rows: Count = Field(description="input samples on which coverage was measured, the same for all")
+    input_rows: Count = Field(description="input samples there are")
+    measured_picks: Count = Field(
+        description="picks on which diversity was measured; fewer than all: diversity_min is an upper estimate"
+    )
+    like_random: Count | None = Field(
+        description="first budget whose mean coverage distance is no worse than that of all random picks"
+    )
+    like_random_largest: Count | None = Field(description="the same for the largest coverage distance")
+    mostly_covered: Count | None = Field(
+        description="first budget that has 90 % of what all picks lower the mean coverage distance by after the first"
+    )
+    series: tuple[BudgetSeries, ...]
+
+    @model_validator(mode="after")
+    def _one_number_a_budget(self) -> Self:
+        for one in self.series:
+            for values in (one.selected, one.random_mean, one.random_low, one.random_high):
+                if len(values) != len(self.budgets):
+                    raise ValueError(
+                        f"budget series {one.name} has {len(values)} of {len(self.budgets)} numbers"
+                    )
+        return self
+
+    def of(self, name: SeriesName) -> tuple[BudgetSeries, ...]:
+        """Return the series of one name."""
+        return tuple(one for one in self.series if one.name == name)
+
+
+class BalanceClass(Fact):
+    """One class of a target distribution."""
+
+    name: str
+    requested: Fraction = Field(description="share in the target")
+    achieved: Fraction | None = Field(description="share in what is kept; null before a selection")
+    achievable: Fraction = Field(description="share in the best that this many picks can do; see joint")
+    candidates: float = Field(ge=0, description="candidates of the class, or the sum of their shares of it")
+    reasons: tuple[UnmetReason, ...] = Field(
+        description="why achieved is off by more than 5 % of requested; empty where it is not"
+    )
+
+
+class BalanceFacts(Fact):
+    """One balance strategy: what was asked for, what was possible, and what came of it."""
+
+    strategy: str
+    joint: bool = Field(
+        description="true: achievable is for all classes at once; false: for each class alone, which bounds it"
+    )
+    picks: Count
+    misplaced: Fraction = Field(
+        description="share of what is kept that is in a class too many; 0 is the target"
+    )
+    misplaced_at_best: Fraction | None = Field(
+        description="the same for the best that can be done, where known"
+    )
+    classes: tuple[BalanceClass, ...]
+
+
+class QuotaValue(Fact):
+    """One value of a quota's key."""
+
+    value: str
+    at_least: Count
+    at_most: Count | None = Field(description="null: no upper bound")
+    candidates: Count
+    picked: Count
+    missing: Count = Field(description="picks short of at_least")
+
+
+class QuotaFacts(Fact):
+    """Bounds on the number of picks by the value of one key; only values with a bound are listed."""
+
+    key: str
+    values: tuple[QuotaValue, ...]
 
 
 class MeasureFacts(Fact):
@@ -290,6 +439,19 @@ class Analysis(Fact):
     picks: tuple[Pick, ...] = Field(description="the first picks, in order")
     measures: tuple[MeasureFacts, ...]
     categories: tuple[CategoryFacts, ...] = ()
+    mode: Mode = Field(default="objective_product", description="what a step maximised")
+    outcomes: tuple[Outcome, ...] = Field(
+        default=(), description="one a ranking strategy, in the order of the job"
+    )
+    budgets: BudgetCurve | None = None
+    balances: tuple[BalanceFacts, ...] = ()
+    quotas: tuple[QuotaFacts, ...] = ()
+    protected: Count = Field(
+        default=0, description="candidates left out because a protected sample is too near"
+    )
+    ended: EndedName | None = Field(
+        default=None, description="why the selection ended before its size was reached"
+    )
 
 
 class SkippedExample(Fact):

@@ -1,20 +1,18 @@
 """Gathers the finished chunks of a job into one table of samples and one matrix of embeddings."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from worker.ahead import ahead
 from worker.errors import JobFailed
-from worker.facets import FORMAT_VERSION, Facet, stored_key
+from worker.facet_files import read_facet, vectors_of
+from worker.facets import Facet, stored_key
 from worker.manifest import Chunk, Plan
 from worker.projection import Projection, fit, normalize
 from worker.storage.store import ObjectStore
@@ -24,7 +22,7 @@ READ_AHEAD = 8
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A source that is not in the pool: skipped with a reason, or an exact duplicate of an earlier sample."""
+    """A source that is not in the pool, and why."""
 
     source: str
     reason: str
@@ -36,15 +34,30 @@ class Gathered:
     """The pool of a job. Rows are in key order, the same in `samples` and `embedding`.
 
     `samples` has one row a sample: its name, source, ETag and measures. `embedding` is (n, k) float32. `full_size`
-    names the measures that were taken from full-size pixels.
+    names the measures that were taken from full-size pixels. `normalized` says whether rows have length 1.
+    `duplicates` maps samples to the earlier one with the same bytes, which stays.
     """
 
     samples: pa.Table
     embedding: NDArray[np.float32]
     projection: Projection
+    normalized: bool
     skipped: tuple[LeftOut, ...]
-    duplicates: tuple[LeftOut, ...]
+    duplicates: Mapping[str, str]
     full_size: frozenset[str]
+
+    def reduced(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (m, k) float32 of (m, d) full outputs of the same model, in the space of `embedding`."""
+        projected = self.projection.apply(vectors)
+        return normalize(projected) if self.normalized else projected
+
+    def left_out(self) -> list[LeftOut]:
+        """Return what is not in the pool, skipped or a duplicate, in key order."""
+        same = [
+            LeftOut(name, "duplicate", f"the same bytes as {earlier}")
+            for name, earlier in self.duplicates.items()
+        ]
+        return sorted([*self.skipped, *same], key=lambda one: one.source.encode("utf-8", "surrogatepass"))
 
 
 class NothingLeft(JobFailed):
@@ -86,7 +99,7 @@ class Gatherer:
         """
         tables: list[pa.Table] = []
         skipped: list[LeftOut] = []
-        duplicates: list[LeftOut] = []
+        duplicates: dict[str, str] = {}
         projection = fit(self._unique(tables, skipped, duplicates, on_chunk), dimension)
         samples = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
         embedding = np.empty((samples.num_rows, projection.dimension), np.float32)
@@ -98,8 +111,9 @@ class Gatherer:
             samples=samples,
             embedding=normalize(embedding, out=embedding) if normalized else embedding,
             projection=projection,
+            normalized=normalized,
             skipped=tuple(skipped),
-            duplicates=tuple(duplicates),
+            duplicates=duplicates,
             full_size=frozenset(facet.name for facet in self._facets if facet.kind == "measure"),
         )
 
@@ -107,7 +121,7 @@ class Gatherer:
         self,
         tables: list[pa.Table],
         skipped: list[LeftOut],
-        duplicates: list[LeftOut],
+        duplicates: dict[str, str],
         on_chunk: Callable[[], None],
     ) -> Iterator[NDArray[np.float32]]:
         """Yield the (m, d) embeddings of the samples that stay, filling the lists on the way."""
@@ -125,7 +139,7 @@ class Gatherer:
                 if reason is not None:
                     skipped.append(LeftOut(name, reason, detail))
                 elif (earlier := first.setdefault(content, name)) != name:
-                    duplicates.append(LeftOut(name, "duplicate", f"the same bytes as {earlier}"))
+                    duplicates[name] = earlier
                 else:
                     kept[row] = True
             self._kept.append(kept)
@@ -139,7 +153,7 @@ class Gatherer:
         facet = next(facet for facet in self._facets if facet.kind == "embedding")
 
         def load(chunk: Chunk) -> NDArray[np.float32]:
-            return _vectors(self._read(chunk, facet))
+            return vectors_of(self._read(chunk, facet))
 
         chunks = ahead(load, self._plan.chunks, threads=READ_AHEAD, depth=READ_AHEAD)
         for vectors, kept in zip(chunks, self._kept, strict=True):
@@ -155,18 +169,7 @@ class Gatherer:
             raise JobFailed(
                 f"chunk {chunk.index}: its {facet.kind} facet {facet.name!r} is not in {self._store.url}"
             )
-        try:
-            table = pq.read_table(BytesIO(self._store.get(key)))
-            version = json.loads(table.schema.metadata[b"framesift"])["format_version"]
-        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
-            raise JobFailed(
-                f"{self._store.url}{key} is damaged ({error}); delete it and run the job again"
-            ) from error
-        if version > FORMAT_VERSION:
-            raise JobFailed(
-                f"{key}: format {version}; this framesift reads up to {FORMAT_VERSION}: update it"
-            )
-        return table
+        return read_facet(self._store, key)
 
 
 def _joined(facets: Sequence[Facet], tables: Sequence[pa.Table]) -> tuple[pa.Table, NDArray[np.float32]]:
@@ -175,16 +178,10 @@ def _joined(facets: Sequence[Facet], tables: Sequence[pa.Table]) -> tuple[pa.Tab
     vectors = np.empty((0, 0), np.float32)
     for facet, table in zip(facets, tables, strict=True):
         if facet.kind == "embedding":
-            vectors = _vectors(table)
+            vectors = vectors_of(table)
         for name in table.column_names:
             if name in {"reason", "detail"} and name in columns:
                 columns[name] = pc.coalesce(columns[name], table[name])
             elif name != "embedding":
                 columns[name] = table[name]
     return pa.table(columns), vectors
-
-
-def _vectors(table: pa.Table) -> NDArray[np.float32]:
-    column = table["embedding"].combine_chunks()
-    flat = column.values.to_numpy(zero_copy_only=False)
-    return flat.reshape(len(column), column.type.list_size)

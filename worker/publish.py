@@ -12,6 +12,7 @@ FORMAT_VERSION = 1
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 DONE = "done.json"
+SELECTED = "selected.txt"
 
 
 @dataclass(frozen=True, slots=True)

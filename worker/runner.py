@@ -13,6 +13,7 @@ from worker.events import Events
 from worker.facets import missing_facets
 from worker.facts import Counts
 from worker.findings import Findings
+from worker.foresight import foresee
 from worker.history import PLAN, begin_run, count_attempt, unfinished_run
 from worker.layout import CHUNKS, job_key
 from worker.manifest import Chunk, Plan, plan_from_bytes, plan_to_bytes, sources_of
@@ -75,7 +76,7 @@ def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
     A run of the same job that did not end is taken up where it stopped, on the listing that it froze, unless `fresh`.
 
     Raises:
-        JobRejected: there is nothing to select from.
+        JobRejected: there is nothing to select from, or what the job asks for cannot be had of it.
         JobFailed: no sample could be read, or the machine cannot do it.
         StorageError: a store failed for good. What is finished stays in the output; run the job again to go on.
     """
@@ -194,6 +195,7 @@ def _begun(prepared: Prepared, events: Events, *, fresh: bool) -> tuple[str, Pla
     now = datetime.now(UTC)
     with refused_where_missing("datasource.input"):
         listing = list_sources(prepared.source, relevant_rules(prepared))
+    foresee(prepared, [source.key for source in listing.sources])
     plan = make_plan(
         listing, chunk_sources=prepared.settings.chunk_sources, planned_at=now.isoformat(timespec="seconds")
     )

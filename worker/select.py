@@ -1,8 +1,7 @@
 """The select step: finished chunks become a pool, the pool a selection, and both together the facts of the report."""
 
-import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from io import BytesIO
 from typing import Any
@@ -10,13 +9,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from worker.analysis.analyse import analyse
 from worker.analysis.columns import NumericColumn, TextColumn
+from worker.analysis.explain import Explanation, explain
+from worker.categories import Category
 from worker.choose import Choice, choose
 from worker.device import Device
+from worker.errors import JobRejected
 from worker.events import Events
+from worker.explained import with_explanation
 from worker.facets import identity_json
 from worker.facts import Counts, EmbeddingFacts, JobFacts, SkippedExample
 from worker.findings import Findings
@@ -24,8 +26,10 @@ from worker.gather import Gathered, Gatherer, LeftOut, NothingLeft
 from worker.layout import CHUNKS, job_key
 from worker.manifest import NOT_UTF8, Plan
 from worker.media.extensions import kind_of
+from worker.name_lines import to_lines
+from worker.pool_samples import pool_samples
 from worker.prepare import Prepared
-from worker.publish import TEXT, Results
+from worker.publish import SELECTED, TEXT, Results
 from worker.variants import MEASURES
 
 FORMAT_VERSION = 1
@@ -40,31 +44,43 @@ def select(prepared: Prepared, plan: Plan, results: Results, *, device: Device, 
     a time of full embeddings.
 
     Raises:
-        JobFailed: no sample could be read; skipped.json and a done.json that says so are written first.
+        JobFailed: no sample could be read. JobRejected: the strategies do not fit what could be read, for example the
+            quotas. In both cases skipped.json and a done.json that says so are written first.
     """
     gathered = _gathered(prepared, plan, results, events)
     names = gathered.samples["sample"].to_pylist()
     columns = _columns(gathered)
     asked = prepared.job.selection.asked_of(len(names))
-    choice = choose(
+    numbers = {f"lightly.{MEASURES.by_name[column.name].key}": column.values for column in _numeric(columns)}
+    try:
+        samples, query_warnings = pool_samples(prepared, plan, gathered, numbers=numbers, device=device)
+        choice = choose(samples, prepared.job, asked=asked)
+    except JobRejected as refused:
+        _write_left_out(gathered, results)
+        results.close("failed", reason=str(refused))
+        raise
+    columns = (*columns, *(_text_column(key, category) for key, category in samples.categories.items()))
+    for warning in (*_input_warnings(plan, gathered.skipped), *query_warnings, *choice.warnings):
+        events.warn(warning)
+    explanation = explain(
         gathered.embedding,
-        names=names,
-        measures={
-            f"lightly.{MEASURES.by_name[column.name].key}": column.values for column in _numeric(columns)
-        },
-        job=prepared.job,
+        goals=choice.goals,
+        selected=choice.rows,
+        candidates=choice.candidates,
+        before=np.empty(0, np.int64),
         asked=asked,
+        seed=prepared.job.seed,
         device=device,
     )
-    for warning in (*_input_warnings(plan, gathered.skipped), *choice.warnings):
-        events.warn(warning)
-    _write(gathered, choice, results)
+    _write(gathered, explanation, results, categories=samples.categories)
     counts = _counts(plan, gathered, choice, asked=asked)
     analysis = analyse(
         gathered.embedding,
         names=names,
         selected=choice.rows,
         candidates=choice.candidates,
+        goals=choice.goals,
+        explanation=explanation,
         columns=columns,
         seed=prepared.job.seed,
         device=device,
@@ -116,38 +132,48 @@ def _gathered(prepared: Prepared, plan: Plan, results: Results, events: Events) 
     return gathered
 
 
-def _write(gathered: Gathered, choice: Choice, results: Results) -> None:
+def _write(
+    gathered: Gathered, explanation: Explanation, results: Results, *, categories: Mapping[str, Category]
+) -> None:
     results.put(
         "samples.parquet",
-        _samples_parquet(gathered, choice.rows),
+        _samples_parquet(gathered, explanation, categories),
         media_type="application/vnd.apache.parquet",
     )
     names = gathered.samples["sample"].to_pylist()
-    lines = "".join(f"{one_line(names[row])}\n" for row in choice.rows)
-    results.put("selected.txt", lines.encode(), media_type=TEXT)
-    left_out = sorted([*gathered.skipped, *gathered.duplicates], key=lambda one: one.source.encode())
-    results.put_json("skipped.json", [asdict(one) for one in left_out])
+    lines = to_lines(names[row] for row in explanation.rows)
+    results.put(SELECTED, lines.encode(), media_type=TEXT)
+    _write_left_out(gathered, results)
 
 
-def _samples_parquet(gathered: Gathered, rows: NDArray[np.int64]) -> bytes:
-    """Return one row a sample: who it is, its measures, its embedding, and at which step it was selected."""
+def _write_left_out(gathered: Gathered, results: Results) -> None:
+    results.put_json("skipped.json", [asdict(one) for one in gathered.left_out()])
+
+
+def _samples_parquet(
+    gathered: Gathered, explanation: Explanation, categories: Mapping[str, Category]
+) -> bytes:
+    """Return one row a sample: who it is, its measures and metadata, its embedding, and why it was selected when."""
     samples = gathered.samples
+    for key, category in categories.items():
+        if not key.startswith("lightly."):  # what lightly.* keys say is in the name
+            values = pa.DictionaryArray.from_arrays(
+                pa.array(category.labels.astype(np.int32), mask=category.missing),
+                pa.array(category.values, pa.string()),
+            )
+            samples = samples.append_column(f"metadata.{key}", values)
     steps = np.zeros(samples.num_rows, np.int32)
-    steps[rows] = np.arange(1, len(rows) + 1)
+    steps[explanation.rows] = np.arange(1, len(explanation.rows) + 1)
     dimension = gathered.embedding.shape[1]
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(gathered.embedding.ravel()), dimension)
     table = samples.append_column("embedding", vectors).append_column(
         "selected_at", pa.array(steps, mask=steps == 0)
     )
+    table = with_explanation(table, explanation)
     out = BytesIO()
     about = {"framesift": f'{{"format_version": {FORMAT_VERSION}}}'}
     pq.write_table(table.replace_schema_metadata(about), out, compression="zstd")
     return out.getvalue()
-
-
-def one_line(name: str) -> str:
-    """Return a sample name as one line: as it is, or as a JSON string where it holds a control character."""
-    return json.dumps(name) if any(not char.isprintable() and char != " " for char in name) else name
 
 
 def _columns(gathered: Gathered) -> tuple[NumericColumn | TextColumn, ...]:
@@ -164,6 +190,10 @@ def _columns(gathered: Gathered) -> tuple[NumericColumn | TextColumn, ...]:
                 NumericColumn(name, measure.label, measure.unit, pixels, np.nan_to_num(values, nan=np.nan))
             )
     return tuple(columns)
+
+
+def _text_column(key: str, category: Category) -> TextColumn:
+    return TextColumn(key, key, category.texts())
 
 
 def _seen(gathered: Gathered) -> str:

@@ -4,18 +4,18 @@ from collections.abc import Collection, Iterator
 
 from jobs.contract import did_you_mean
 from jobs.errors import JobRejected
-from jobs.selection import Diversity, Embeddings, Entry, Metadata, Random, Selection, Threshold, Weights
+from jobs.inputs import Query
+from jobs.selection import Balance, Embeddings, Entry, Metadata, Selection
 from jobs.spec import Job, SelectionJob
 from worker import __version__
+from worker.categories import category_keys
 
 VERSION = __version__.rpartition(".")[0]
-STRATEGIES = (
-    "DIVERSITY on EMBEDDINGS, THRESHOLD and WEIGHTS on METADATA (lightly.* measures) and on RANDOM numbers"
-)
+_INPUTS = "EMBEDDINGS, METADATA, RANDOM"
 
 
 def refuse_unsupported(job: Job, measure_keys: Collection[str]) -> None:
-    """Refuse a valid job that asks for what this version cannot do.
+    """Refuse a valid job that asks for what this version cannot do, or for metadata that it does not know.
 
     `measure_keys` are the names after `lightly.` of the measures whose value is a number.
 
@@ -28,11 +28,7 @@ def refuse_unsupported(job: Job, measure_keys: Collection[str]) -> None:
         *_in_datasource(job),
         *_in_blocks(job),
         *_in_selection(job.selection),
-        *(
-            problem
-            for row, entry in enumerate(job.selection.strategies)
-            for problem in _in_entry(f"selection.strategies.{row}", entry, measure_keys)
-        ),
+        *_in_keys(job.selection, [f"lightly.{name}" for name in measure_keys]),
     ]
     if found:
         raise JobRejected("; ".join(found))
@@ -65,55 +61,68 @@ def _in_blocks(job: SelectionJob) -> Iterator[str]:
 
 
 def _in_selection(selection: Selection) -> Iterator[str]:
-    if selection.mode != "objective_product":
-        yield _missing("selection.mode", repr(selection.mode), "'objective_product'")
-    extras = {
-        "lightly_path_regex": "metadata from file names",
-        "auto_tasks": "TILING",
-        "groups": "selecting groups",
-        "quotas": "bounding by quotas",
-        "protected": "a protected set",
-    }
-    for name, what in extras.items():
-        if getattr(selection, name):
-            yield _missing(f"selection.{name}", what)
+    if selection.auto_tasks:
+        yield _missing("selection.auto_tasks", "TILING")
+    for row, entry in enumerate(selection.strategies):
+        yield from _in_entry(f"selection.strategies.{row}", entry)
+    if selection.protected is not None:
+        yield from _in_query("selection.protected.query", selection.protected.query)
 
 
-def _in_entry(place: str, entry: Entry, measure_keys: Collection[str]) -> Iterator[str]:
-    if isinstance(entry.input, Embeddings):
-        yield from _in_embeddings(f"{place}.input", entry.input)
-    match entry.input, entry.strategy:
-        case Embeddings(), Diversity(stopping_condition_minimum_distance=distance):
-            if distance is not None:
-                yield _missing(f"{place}.strategy.stopping_condition_minimum_distance", "a minimum distance")
-        case Metadata(key=key), Threshold() | Weights():
-            yield from _in_key(f"{place}.input.key", key, measure_keys)
-        case Random(), Threshold() | Weights():
-            pass
-        case given, strategy:
-            yield _missing(f"{place}.strategy.type", f"{strategy.type} on {given.type}", STRATEGIES)
-    if isinstance(entry.strategy, Weights):
-        yield from _in_weights(f"{place}.strategy", entry.strategy)
+def _in_entry(place: str, entry: Entry) -> Iterator[str]:
+    given = entry.input
+    if given.type in {"SCORES", "PREDICTIONS"}:
+        yield _missing(f"{place}.input.type", f"{entry.strategy.type} on {given.type}", _INPUTS)
+    if isinstance(given, Embeddings):
+        if given.task is not None:
+            yield _missing(
+                f"{place}.input.task", "embedding the objects of a task", "whole samples, without task"
+            )
+        for name in ("dataset_id", "tag_name"):
+            if getattr(given, name) is not None:
+                yield f"{place}.input.{name}: there are no LightlyOne datasets and tags here; use input.query"
+        if given.query is not None:
+            yield from _in_query(f"{place}.input.query", given.query)
 
 
-def _in_embeddings(place: str, given: Embeddings) -> Iterator[str]:
-    if given.task is not None:
-        yield _missing(f"{place}.task", "embedding the objects of a task", "whole samples, without task")
-    for name in ("dataset_id", "tag_name"):
-        if getattr(given, name) is not None:
-            yield f"{place}.{name}: there are no LightlyOne datasets and tags here; use input.query"
+def _in_query(place: str, query: Query) -> Iterator[str]:
+    if query.datapool is not None:
+        yield _missing(f"{place}.datapool", "a datapool", "{job}, {keys}")
 
 
-def _in_key(place: str, key: str, measure_keys: Collection[str]) -> Iterator[str]:
-    measures = sorted(f"lightly.{name}" for name in measure_keys)
-    if not key.startswith("lightly."):
-        yield _missing(place, f"metadata of your own ({key!r})", ", ".join(measures))
-    elif key not in measures:
-        yield f"{place}: no measure {key!r}; choose from {', '.join(measures)}{did_you_mean(key, measures)}"
+def _in_keys(selection: Selection, measures: Collection[str]) -> Iterator[str]:
+    """Numbers are measures and groups of the pattern; categories are what names give. Which groups are numbers, the names say."""
+    words = category_keys(selection.lightly_path_regex)
+    groups = [key for key in words if not key.startswith("lightly.")]
+    numbers = sorted([*measures, *groups])
+    for row, entry in enumerate(selection.strategies):
+        if isinstance(entry.input, Metadata):
+            known = words if isinstance(entry.strategy, Balance) else numbers
+            what = f"{entry.strategy.type} needs {'a category' if known is words else 'numbers'}"
+            place = f"selection.strategies.{row}.input.key"
+            yield from _in_key(place, entry.input.key, known, what=what, exists={*words, *measures})
+    if selection.groups is not None:
+        key = selection.groups.key
+        yield from _in_key(
+            "selection.groups.key", key, words, what="a group needs a category", exists=measures
+        )
+    for row, quota in enumerate(selection.quotas):
+        place = f"selection.quotas.{row}.key"
+        yield from _in_key(place, quota.key, words, what="a quota needs a category", exists=measures)
 
 
-def _in_weights(place: str, given: Weights) -> Iterator[str]:
-    if given.stopping_condition_max_sum is not None:
-        yield _missing(f"{place}.stopping_condition_max_sum", "stopping at a sum")
-    if given.target_range is not None:
-        yield _missing(f"{place}.target_range", "steering a sum into a range")
+def _in_key(
+    place: str, key: str, known: Collection[str], *, what: str, exists: Collection[str]
+) -> Iterator[str]:
+    if key in known:
+        return
+    choices = f"choose from {', '.join(sorted(known))}"
+    if key in exists:
+        yield f"{place}: {what}, which {key!r} is not; {choices}"
+    elif key.startswith("lightly."):
+        yield f"{place}: no metadata {key!r}; {choices}{did_you_mean(key, known)}"
+    else:
+        yield (
+            f"{place}: no metadata {key!r}; {choices}{did_you_mean(key, known)}; lightly_path_regex makes metadata of"
+            f" names, and reading metadata of your own is not available in framesift {VERSION}"
+        )

@@ -326,3 +326,45 @@ def test_selection__extensions_are_checked(more: dict[str, Any], says: str) -> N
 )
 def test_asked_of__number_or_share(size: dict[str, Any], count: int, asked: int) -> None:
     assert parsed({**size, "strategies": ONE}).asked_of(count) == asked
+
+
+@pytest.mark.parametrize(
+    ("given", "strategy", "says"),
+    [
+        (
+            EMBEDDINGS,
+            {**DIVERSITY, "strength": -1},
+            "selection.strategies.0.strategy.strength: mode submodular needs 0 or more (got -1); choose another mode",
+        ),
+        (
+            METADATA,
+            {**WEIGHTS, "targetRange": {"minSum": 1}},
+            "selection.strategies.0.strategy.targetRange: does not go with mode submodular; choose another mode",
+        ),
+    ],
+)
+def test_mode__submodular_takes_no_sum_that_can_fall(
+    given: dict[str, Any], strategy: dict[str, Any], says: str
+) -> None:
+    asked = entry(given, strategy)
+    assert refused({**asked, "mode": "submodular"}) == says
+    assert parsed({**asked, "mode": "gain_product"}).mode == "gain_product"
+
+
+def test_mode__submodular_takes_a_threshold_of_any_strength() -> None:
+    assert (
+        parsed({**entry(METADATA, {**THRESHOLD, "strength": -1}), "mode": "submodular"}).mode == "submodular"
+    )
+
+
+def test_metadata_keys__each_with_its_first_place() -> None:
+    asked = {
+        **entry(METADATA, WEIGHTS),
+        "groups": {"key": "drive"},
+        "quotas": [{"key": "weather", "at_most": 1}, {"key": "camera", "at_most": 1}],
+    }
+    assert parsed(asked).metadata_keys() == {
+        "weather": "selection.strategies.0.input.key",
+        "drive": "selection.groups.key",
+        "camera": "selection.quotas.1.key",
+    }

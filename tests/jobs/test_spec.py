@@ -349,6 +349,7 @@ def test_parse_job__every_job_in_the_guide() -> None:
     assert [parse_job(block).kind for block in blocks] == [
         "selection",
         "selection",
+        "selection",
         "comparison",
         "evaluation",
         "training",

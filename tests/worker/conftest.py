@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -11,8 +12,11 @@ from PIL import Image
 
 from worker.analysis.analyse import analyse
 from worker.analysis.columns import NumericColumn, TextColumn
+from worker.analysis.explain import explain
+from worker.analysis.goals import Goal, Goals, NamedQuota
 from worker.device import Device
 from worker.facts import (
+    Analysis,
     Counts,
     EmbeddingFacts,
     Facts,
@@ -22,6 +26,8 @@ from worker.facts import (
     StageTime,
     StrategyFacts,
 )
+from worker.selection.rules import Quota
+from worker.selection.terms import Balance, Diversity, Weights
 
 MakeFacts = Callable[..., Facts]
 
@@ -42,19 +48,7 @@ def jpeg() -> bytes:
 def _facts(
     n: int = 40, k: int = 8, *, name: Callable[[int], str] = "day/{}.jpg".format, **more: Any
 ) -> Facts:
-    rng = np.random.default_rng(11)
-    analysis = analyse(
-        rng.standard_normal((n, 5)).astype(np.float32),
-        names=[name(row) for row in range(n)],
-        selected=np.arange(k),
-        candidates=np.ones(n, bool),
-        columns=[
-            NumericColumn("luminance", "Luminance", "0 to 1", "reduced pixels", rng.random(n)),
-            TextColumn("weather", "Weather", [name(row % 3) for row in range(n)]),
-        ],
-        seed=0,
-        device=Device("cpu", "CPU", 1),
-    )
+    analysis = _analysis(n, k, name)
     content: dict[str, Any] = {
         "job": JobFacts(id="job-1", name="night", config={"kind": "selection", "seed": 0}, seed=0),
         "counts": Counts(
@@ -100,3 +94,57 @@ def _facts(
         ),
     }
     return Facts(**content | more)
+
+
+@cache
+def _analysis(n: int, k: int, name: Callable[[int], str]) -> Analysis:
+    rng = np.random.default_rng(11)
+    embeddings, device = rng.standard_normal((n, 5)).astype(np.float32), Device("cpu", "CPU", 1)
+    goals = _goals(n, name)
+    return analyse(
+        embeddings,
+        names=[name(row) for row in range(n)],
+        selected=np.arange(k),
+        candidates=np.ones(n, bool),
+        goals=goals,
+        explanation=explain(
+            embeddings,
+            goals=goals,
+            selected=np.arange(k),
+            candidates=np.ones(n, bool),
+            before=np.arange(0),
+            asked=k,
+            seed=0,
+            device=device,
+        ),
+        columns=[
+            NumericColumn("luminance", "Luminance", "0 to 1", "reduced pixels", rng.random(n)),
+            TextColumn("weather", "Weather", [name(row % 3) for row in range(n)]),
+        ],
+        seed=0,
+        device=device,
+    )
+
+
+def _goals(n: int, name: Callable[[int], str]) -> Goals:
+    """Return three strategies that pull apart, and a quota that cannot be met; names from outside throughout."""
+    labels = np.arange(n) % 3
+    shares = np.eye(3)[labels]
+    return Goals(
+        terms=(
+            Goal("diversity", Diversity()),
+            Goal(f"weights of {name(0)}", Weights(np.arange(n) / max(1, n))),
+            Goal(
+                f"balance of {name(1)}",
+                Balance(shares, np.array([0.7, 0.2, 0.1])),
+                (name(0), name(1), name(2)),
+            ),
+        ),
+        quotas=(
+            NamedQuota(
+                name(2), (name(0), name(1), name(2)), Quota(labels, np.array([n, 0, 0]), np.array([n, 1, n]))
+            ),
+        ),
+        protected_count=2,
+        ended="rules",
+    )

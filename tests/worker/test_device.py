@@ -6,7 +6,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from worker.device import Device, choose_device, cpu_count, is_out_of_memory, precision_of
+from worker.device import Device, choose_device, cpu_count, is_out_of_memory, memory_bytes, precision_of
 from worker.errors import JobFailed
 
 
@@ -98,3 +98,13 @@ def test_is_out_of_memory__onnxruntime() -> None:
 )
 def test_is_out_of_memory__not(error: Exception) -> None:
     assert not is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(("limit", "is_limited"), [("12345678\n", True), ("max\n", False)])
+def test_memory_bytes__keeps_to_the_limit_of_its_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, is_limited: bool
+) -> None:
+    (tmp_path / "memory.max").write_text(limit)
+    monkeypatch.setattr("worker.device._MEMORY_LIMITS", (tmp_path / "memory.max", tmp_path / "none"))
+    assert (memory_bytes() == 12345678) == is_limited
+    assert memory_bytes() > 0

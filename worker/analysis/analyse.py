@@ -6,13 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.analysis import baseline, pairs
+from worker.analysis.alone import outcomes
+from worker.analysis.balance import balance_facts
+from worker.analysis.budget_curve import budget_curve
 from worker.analysis.columns import NumericColumn, TextColumn, category_facts, measure_facts
 from worker.analysis.distances import Embeddings, Rows, Values, in_shared_bins, to_closest, to_closest_other
+from worker.analysis.explain import Explanation, first_picks
+from worker.analysis.goals import Goals
 from worker.analysis.proof import insertion_curve, prove
+from worker.analysis.quotas import quota_facts
 from worker.analysis.scatter import scatter
 from worker.analysis.verdict import judge
 from worker.device import Device
-from worker.facts import Analysis, Curve, Pick, SetName
+from worker.facts import Analysis, SetName
+from worker.selection.terms import Balance
 
 STAGE = 100
 MAX_PAIRS = 4_000_000_000
@@ -26,6 +33,8 @@ def analyse(
     selected: Rows,
     candidates: NDArray[np.bool_],
     preselected: NDArray[np.bool_] | None = None,
+    goals: Goals,
+    explanation: Explanation,
     columns: Sequence[NumericColumn | TextColumn] = (),
     seed: int,
     device: Device,
@@ -34,7 +43,8 @@ def analyse(
 
     `embeddings` is (n, d) float32, in the space that the selection used; `names` its n sample names; `selected`
     the picked rows in pick order; `candidates` (n,) which rows could be picked; `preselected` (n,) which rows
-    were kept by earlier jobs: they are no input, and every selection and random draw is joined with them.
+    were kept by earlier jobs: they are no input, and every selection and random draw is joined with them. `goals` is
+    what the job asked for, `explanation` the replay of the picks.
 
     Memory beyond the arguments: one copy of the embeddings where some rows are preselected, about 40 bytes a row,
     and what `neighbours` needs for one block. The largest work is n x (selected + preselected) distances; the
@@ -46,12 +56,13 @@ def analyse(
     inputs = np.flatnonzero(~kept_before)
     selected = np.asarray(selected, np.int64)
     kept = np.concatenate([selected, before])
+    could_be = np.flatnonzero(candidates)
     coverage, closest = to_closest(embeddings, inputs, kept, device=device)
     own = to_closest_other(embeddings, selected, kept, device=device)
     draws = baseline.draw(
         embeddings,
         size=len(selected),
-        candidates=np.flatnonzero(candidates),
+        candidates=could_be,
         inputs=inputs,
         preselected=before,
         seed=seed,
@@ -98,7 +109,7 @@ def analyse(
         ),
         look_alikes=pairs.look_alikes(names, *left_out) if left_out else (),
         least_covered=pairs.least_covered(names, *left_out) if left_out else (),
-        picks=_picks(names, selected, embeddings, before),
+        picks=first_picks(names, explanation, PICKS),
         measures=tuple(
             measure_facts(column, inputs=inputs, selected=selected)
             for column in columns
@@ -109,6 +120,26 @@ def analyse(
             for column in columns
             if isinstance(column, TextColumn)
         ),
+        mode=goals.mode,
+        outcomes=outcomes(embeddings, explanation, candidates=candidates, before=before, device=device),
+        budgets=budget_curve(
+            embeddings,
+            selected=selected,
+            goals=goals.terms,
+            draws=draws,
+            before=before,
+            input_rows=len(inputs),
+            seed=seed,
+            device=device,
+        ),
+        balances=tuple(
+            balance_facts(goal, goal.term, selected=selected, candidates=could_be, before=before)
+            for goal in goals.terms
+            if isinstance(goal.term, Balance)
+        ),
+        quotas=tuple(quota_facts(one, selected=selected, candidates=could_be) for one in goals.quotas),
+        protected=goals.protected_count,
+        ended=goals.ended,
     )
 
 
@@ -117,12 +148,3 @@ def _inside_input(embeddings: Embeddings, inputs: Rows, *, seed: int, device: De
     affordable = max(1_000, MAX_PAIRS // max(1, len(inputs)))
     asked = inputs if len(inputs) <= affordable else np.sort(rng.choice(inputs, affordable, replace=False))
     return to_closest_other(embeddings, asked, inputs, device=device)
-
-
-def _picks(names: Sequence[str], selected: Rows, embeddings: Embeddings, before: Rows) -> tuple[Pick, ...]:
-    first: Curve = insertion_curve(embeddings, selected[:PICKS], before)
-    distances = dict(zip(first.steps, first.distances, strict=True))
-    return tuple(
-        Pick(sample=names[int(row)], step=step, distance=distances.get(step))
-        for step, row in enumerate(selected[:PICKS].tolist(), start=1)
-    )

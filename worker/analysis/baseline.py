@@ -20,8 +20,12 @@ MIN_MEASURED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """What the random draws gave, one array a draw, and the input rows on which coverage was measured."""
+    """What the random draws gave, one array a draw, and the input rows on which coverage was measured.
 
+    `rows` are the draws themselves, in the order in which they were drawn: any prefix is a smaller uniform draw.
+    """
+
+    rows: tuple[Rows, ...]
     diversity: tuple[Values, ...]
     coverage: tuple[Values, ...]
     measured: Rows
@@ -46,14 +50,16 @@ def draw(
     number = _draws(len(candidates))
     kept_size = size + len(preselected)
     measured = _sample(inputs, _affordable(number * kept_size), rng)
-    diversity, coverage = [], []
+    rows, diversity, coverage = [], [], []
     for _ in range(number if size else 0):
-        rows = np.sort(rng.choice(candidates, size, replace=False))
-        kept = np.concatenate([rows, preselected])
-        asked = _sample(rows, _affordable(number * kept_size), rng)
+        drawn = rng.choice(candidates, size, replace=False)
+        rows.append(drawn)
+        ascending = np.sort(drawn)
+        kept = np.concatenate([ascending, preselected])
+        asked = _sample(ascending, _affordable(number * kept_size), rng)
         diversity.append(to_closest_other(embeddings, asked, kept, device=device))
         coverage.append(to_closest(embeddings, measured, kept, device=device)[0])
-    return Draws(diversity=tuple(diversity), coverage=tuple(coverage), measured=measured)
+    return Draws(rows=tuple(rows), diversity=tuple(diversity), coverage=tuple(coverage), measured=measured)
 
 
 def compare(draws: Draws, *, diversity: Values, coverage: Values, input_rows: int) -> Baseline:

@@ -5,13 +5,19 @@ from numpy.typing import NDArray
 
 from worker.analysis.distances import Embeddings, Rows, Values
 from worker.facts import Curve, Proof
+from worker.selection.interval import RadiusInterval
 
 MAX_STEPS = 500
 _BLOCK_STEPS = 32
 
 
 def prove(
-    *, coverage: Values, is_candidate: NDArray[np.bool_], separation: float | None, insertion: Curve
+    *,
+    coverage: Values,
+    is_candidate: NDArray[np.bool_],
+    separation: float | None,
+    insertion: Curve,
+    narrowed: RadiusInterval | None = None,
 ) -> Proof:
     """Bound the smallest covering radius that any selection of the same size could have.
 
@@ -22,15 +28,22 @@ def prove(
     least s = min(separation, r) apart. Any k centres serve two of them from one centre, which is then at least
     s / 2 away from one of the two (T. F. Gonzalez, 1985). So the best radius lies in [s / 2, r]; samples that
     were kept before stay centres in every selection compared.
+
+    `narrowed` is a better interval for the same candidates and number of picks (`selection/interval.py`), where
+    nothing was kept before: then the nearer end counts on either side.
     """
     radius = float(coverage[is_candidate].max()) if is_candidate.any() and len(coverage) else None
     low, reason = _lowest(radius, separation, insertion.picks)
+    high = radius
+    if narrowed is not None and radius and narrowed.lowest > 0:
+        low, reason = max(low or 0.0, narrowed.lowest), None
+        high = min(radius, narrowed.highest)
     return Proof(
         radius_pool=float(coverage.max()) if len(coverage) else None,
         radius_candidates=radius,
         separation=separation,
         optimum_low=low,
-        optimum_high=None if low is None else radius,
+        optimum_high=None if low is None else high,
         reason=reason,
         insertion=insertion,
     )

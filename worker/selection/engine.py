@@ -1,26 +1,40 @@
-"""Selects rows of a pool: the product of objectives, greedily, by the quickest way that gives the exact picks."""
+"""Selects rows of a pool: greedily, by what the mode maximises and the rules allow, the quickest way that is exact."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.device import Device
+from worker.selection.checks import check
 from worker.selection.farthest import farthest_first
-from worker.selection.greedy import greedy
-from worker.selection.objectives import Diversity, Term, Weights
+from worker.selection.gate import Gate
+from worker.selection.greedy import Ended, Picks, greedy, is_below
+from worker.selection.groups import units
+from worker.selection.objectives import Rows
 from worker.selection.pool import Pool
+from worker.selection.product import is_lazy, product
+from worker.selection.protected import too_near
+from worker.selection.quotas import UnitQuota
+from worker.selection.rules import Quota, Rules
+from worker.selection.submodular import maximise
+from worker.selection.terms import Diversity, Mode, Term, Weights
 
-Rows = NDArray[np.int64]
+_NO_RULES = Rules()
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Rows in pick order. `insertion_distances` (k,) exist for diversity alone: see `Traversal`."""
+    """Rows in pick order. `insertion_distances` (k,) exist for diversity alone, without groups: see `Traversal`.
+
+    `ended` says why fewer rows than asked for were picked although candidates were left.
+    """
 
     rows: Rows
     insertion_distances: NDArray[np.float64] | None = None
+    ended: Ended | None = None
 
 
 def select(
@@ -30,47 +44,47 @@ def select(
     *,
     device: Device,
     preselected: Rows | None = None,
+    rules: Rules = _NO_RULES,
+    mode: Mode = "objective_product",
     tile_bytes: int = 2**23,
 ) -> Selection:
-    """Pick n candidates (all, if there are fewer), each with the largest product of objective ** strength.
+    """Pick n candidates (all, if there are fewer), each the best for what is selected before it.
 
     Diversity alone with a positive strength is an exact farthest-first traversal on the device. One weights term
-    alone is a sort. Every other mix is a plain greedy pass on the CPU. The lowest row wins ties.
+    alone is a sort. Diversity with a positive strength beside weights and balance is looked up ahead, see `product`.
+    Every other mix is a plain greedy pass on the CPU, see `greedy`. The lowest row wins ties.
 
     Args:
         pool: embeddings and the rows that may be picked.
         terms: at least one; without any, use `draw`.
         n: at least 1.
-        device: where the matrix products of diversity run.
+        device: where the matrix products run.
         preselected: rows of the pool that count as selected before the first pick; they are never picked.
-        tile_bytes: working memory of diversity; never changes the result.
+        rules: what the selection must keep to. A group is picked as one unit, in row order.
+        mode: the product of the whole selection's objectives, or of each candidate's gains, or a submodular sum.
+        tile_bytes: working memory of distances; never changes the result.
 
     Raises:
-        ValueError: no term, n below 1, or weights that are not finite, negative, or of another length.
+        ValueError: no term, n below 1, or terms, rules and pool that do not fit each other.
+        QuotaConflict: no selection of at most n candidates keeps to the quotas.
     """
-    if not terms:
-        raise ValueError("terms: at least one is needed; without any, draw at random")
     if n < 1:
         raise ValueError(f"n should be at least 1, got {n}")
-    for term in terms:
-        if isinstance(term, Weights):
-            _check_weights(term.values, len(pool))
+    if mode not in get_args(Mode):
+        raise ValueError(f"mode should be one of {', '.join(get_args(Mode))}, got {mode}")
+    check(terms, pool)
     started = np.empty(0, np.int64) if preselected is None else preselected
     open_ = pool.candidates.copy()
     open_[started] = False
-    candidates = np.flatnonzero(open_)
-    if not len(candidates):
-        return Selection(candidates)
-    match terms:
-        case [Diversity(strength=strength)] if strength > 0:
-            return _diverse(pool, n, candidates, started, device=device, tile_bytes=tile_bytes)
-        case [Weights(values=values, strength=strength)] if strength != 0:
-            order = np.argsort(-values[candidates] if strength > 0 else values[candidates], kind="stable")
-            return Selection(candidates[order[:n]])
-        case _:
-            return Selection(
-                greedy(pool, terms, min(n, len(candidates)), candidates=candidates, preselected=started)
-            )
+    if rules.protected is not None:
+        open_[too_near(pool.embeddings, np.flatnonzero(open_), rules.protected, device=device)] = False
+    free = Pool(pool.embeddings, open_)
+    if rules.groups is None:
+        return _picked(_Task(free, terms, n, started, rules.quotas, None), mode, device, tile_bytes)
+    joined = units(free, terms, rules.groups, rules.quotas, started)
+    task = _Task(joined.pool, joined.terms, n, joined.preselected, joined.quotas, joined.sizes)
+    found = _picked(task, mode, device, tile_bytes)
+    return Selection(joined.expand(found.rows), ended=found.ended)
 
 
 def covering_radius(pool: Pool, selected: Rows, *, device: Device, tile_bytes: int = 2**23) -> float:
@@ -96,24 +110,92 @@ def covering_radius(pool: Pool, selected: Rows, *, device: Device, tile_bytes: i
     return float(farthest.distances[0])
 
 
-def _diverse(
-    pool: Pool, n: int, candidates: Rows, preselected: Rows, *, device: Device, tile_bytes: int
-) -> Selection:
-    found = farthest_first(
-        pool.embeddings,
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is picked from: rows, or units of `sizes` rows. The pool's candidates are not preselected."""
+
+    pool: Pool
+    terms: Sequence[Term]
+    n: int
+    preselected: Rows
+    quotas: Sequence[Quota | UnitQuota]
+    sizes: NDArray[np.int64] | None
+
+
+def _picked(task: _Task, mode: Mode, device: Device, tile_bytes: int) -> Selection:
+    pool, terms, n, preselected = task.pool, task.terms, task.n, task.preselected
+    candidates = np.flatnonzero(pool.candidates)
+    gate = Gate(
+        candidates,
         n,
-        candidates=candidates,
+        sizes=task.sizes,
+        quotas=task.quotas,
+        sums=[
+            (t.values, t.stop_at_sum) for t in terms if isinstance(t, Weights) and t.stop_at_sum is not None
+        ],
         preselected=preselected,
-        device=device.torch_name,
-        tile_bytes=tile_bytes,
+        rows=len(pool),
     )
-    return Selection(found.rows, found.distances)
+    if not len(candidates):
+        return Selection(candidates)
+    match terms:
+        case _ if mode == "submodular":
+            best = maximise(pool, terms, n, device=device, preselected=preselected, gate=gate)
+            return Selection(best.rows, ended=best.ended)
+        case [Diversity(strength=strength, objects=None, minimum_distance=apart)] if strength > 0:
+            far = farthest_first(
+                pool.embeddings,
+                n,
+                candidates=candidates,
+                preselected=preselected,
+                gate=gate,
+                minimum_distance=apart,
+                device=device.torch_name,
+                tile_bytes=tile_bytes,
+            )
+            return Selection(far.rows, far.distances, cast(Ended | None, far.ended))
+        case [Weights(target=None) as weights] if weights.strength != 0:
+            found = _sorted(weights, candidates, gate)
+        case _ if is_lazy(terms):
+            found = product(
+                pool,
+                terms,
+                candidates=candidates,
+                preselected=preselected,
+                gate=gate,
+                mode=mode,
+                device=device.torch_name,
+                tile_bytes=tile_bytes,
+            )
+        case _:
+            wanted = min(n, len(candidates) if task.sizes is None else int(task.sizes[candidates].sum()))
+            found = greedy(
+                pool,
+                terms,
+                wanted,
+                candidates=candidates,
+                preselected=preselected,
+                gate=gate,
+                mode=mode,
+                sizes=task.sizes,
+            )
+    return Selection(np.array(found.rows, np.int64), ended=found.ended)
 
 
-def _check_weights(weights: NDArray[np.float64], rows: int) -> None:
-    if weights.shape != (rows,):
-        raise ValueError(f"weights should be ({rows},), one a row of the pool, got shape {weights.shape}")
-    wrong = ~(np.isfinite(weights) & (weights >= 0))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(f"weights: row {row} has {weights[row]}; weights should be finite and 0 or more")
+def _sorted(weights: Weights, candidates: Rows, gate: Gate) -> Picks:
+    """Pick from the largest weight to the smallest, or the other way with a negative strength."""
+    own = weights.values[candidates]
+    order = candidates[np.argsort(-own if weights.strength > 0 else own, kind="stable")]
+    open_ = np.ones(len(weights.values), np.bool_)
+    open_[gate.start()] = False
+    picks: list[int] = []
+    for row in order.tolist():
+        if gate.done:
+            break
+        if not open_[row]:
+            continue
+        if is_below(weights, row):
+            return Picks(picks, "minimum_typicality")
+        picks.append(row)
+        open_[gate.picked(row)] = False
+    return Picks(picks, gate.ended)

@@ -1,18 +1,58 @@
-"""Exact nearest neighbours in bounded memory. The only file that knows FAISS."""
+"""Nearest neighbours, exact or by an inverted file with measured recall. The only file that knows FAISS.
+
+On a CPU the exact way is `tiles.py`: FAISS's flat search spends most of its time on keeping a heap for every query, and
+multiplies every pair. On a GPU FAISS proposes neighbours, since it sorts them in the kernel that finds them; each
+query is then proven complete or searched again by `tiles.py`. The inverted file is FAISS's on both.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.device import Device
+from worker.selection.cells import Frame, frame_of
 from worker.selection.exact import squared_between
+from worker.selection.tiles import nearest_squares
+from worker.selection.twins import twins_of
 
 Vectors = NDArray[np.float32]
 Distances = NDArray[np.float64]
+Squares = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Propose = Callable[[Vectors, Vectors, int], tuple[NDArray[np.float32], Rows]]
+
+GPU_NAMES = ("StandardGpuResources", "knn_gpu", "index_cpu_to_gpu", "GpuIndexIVFFlat")
+"""All that a GPU takes from FAISS; `GpuIndexIVFFlat` is what `index_cpu_to_gpu` makes."""
+EXACT_UP_TO = 500_000
+"""Rows up to which `neighbourhoods` is exact unless told otherwise: some minutes on two cores at 32 dimensions."""
+RECALL = 0.99
 
 _MARGIN = 8
 _GPU_LARGEST_K = 2048
+_SAMPLE = 1000
+_FIRST_PROBES = 4
+_CHUNK_ROWS = 4096
+_TOO_LARGE = 1e37
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhoods:
+    """(n, k) distances and rows of the others nearest to each row, and how they were found.
+
+    `recall` is the share of true neighbours found for `sampled` rows, drawn evenly, that were searched exactly too: 1
+    and all rows where the search was exact. `note` says it in words.
+    """
+
+    distances: Distances
+    rows: Rows
+    method: Literal["exact", "ivf"]
+    recall: float
+    sampled: int
+    note: str
 
 
 def nearest(
@@ -20,33 +60,25 @@ def nearest(
 ) -> tuple[Distances, Rows]:
     """Return (q, k) Euclidean distances from (q, d) queries to their nearest (b, d) base rows, and those rows.
 
-    Sorted by distance, equal ones by row; k is lowered to b. FAISS searches k + 8 neighbours in float32 around the
-    base's mean, and differences in float64 then measure, sort and keep k of them. So a returned distance is
-    right for its row, and a nearer row can be missing only where more than 8 others lie within float32's rounding
-    of it.
+    Exact: what differences in float64 over the float32 values give, nearest first, equal ones by row; k is lowered
+    to b.
 
-    Memory: 4 * d bytes a base row (the copy around the mean), 16 * k a query for the result, and about
-    `memory_bytes`: queries go through in chunks of memory_bytes / (4 * d + 40 * (k + 8)). FAISS adds its own,
-    some 16 MiB on a CPU; on a GPU it sets aside up to 1.5 GiB.
+    Memory: 4 (d + 2) + 64 bytes a query and a base row, another 4 d a base row if some are equal, 16 k a query
+    for the result and as much while it is made, and `memory_bytes` for the tiles. A GPU holds the first, and FAISS sets
+    aside up to 1.5 GiB there.
 
     Raises:
-        ValueError: k is below 1, the base is empty, the dimensions differ, or a GPU is asked for more than 2,040.
+        ValueError: k is below 1, the base is empty, the dimensions differ, or a number is not finite or beyond 1e37.
     """
-    _check(queries, base, k, device)
+    _check(queries, base, k)
     k = min(k, len(base))
-    wide = min(k + _MARGIN, len(base))
-    centre = base.mean(axis=0, dtype=np.float64).astype(np.float32)
-    centred = np.ascontiguousarray(base - centre)
-    distances = np.empty((len(queries), k), np.float64)
-    rows = np.empty((len(queries), k), np.int64)
-    search = _gpu_search if device.is_cuda else _cpu_search
-    step = max(1, memory_bytes // (4 * base.shape[1] + 40 * wide))
-    for start in range(0, len(queries), step):
-        chunk = queries[start : start + step]
-        found = search(np.ascontiguousarray(chunk - centre), centred, wide)
-        part = slice(start, start + len(chunk))
-        distances[part], rows[part] = _measured(chunk, base, found, k)
-    return distances, rows
+    if not len(queries):
+        return np.empty((0, k)), np.empty((0, k), np.int64)
+    twins = twins_of(base)
+    kinds = base[twins.first] if len(twins.first) < len(base) else base
+    squares, rows = _nearest_kinds(queries, kinds, min(k, len(kinds)), device, memory_bytes)
+    squares, rows = twins.told_apart(squares, rows, k)
+    return np.sqrt(squares), rows
 
 
 def nearest_others(
@@ -59,17 +91,67 @@ def nearest_others(
     Raises:
         ValueError: fewer than two vectors, or what `nearest` refuses.
     """
-    if len(vectors) < 2:
-        raise ValueError(f"vectors: at least 2 are needed to have other rows, got {len(vectors)}")
-    k = min(k, len(vectors) - 1)
+    k = _among_others(vectors, k)
     distances, rows = nearest(vectors, vectors, k + 1, device=device, memory_bytes=memory_bytes)
-    itself = rows == np.arange(len(vectors))[:, None]
-    # Among many twins the row itself may not be found; then the last of k + 1 is the one too many.
-    itself[~itself.any(axis=1), -1] = True
-    return distances[~itself].reshape(-1, k), rows[~itself].reshape(-1, k)
+    return _without_itself(distances, rows, np.arange(len(vectors)))
 
 
-def _check(queries: Vectors, base: Vectors, k: int, device: Device) -> None:
+def neighbourhoods(
+    vectors: Vectors,
+    k: int,
+    *,
+    device: Device,
+    approximate_above: int = EXACT_UP_TO,
+    memory_bytes: int = 2**26,
+) -> Neighbourhoods:
+    """Return `nearest_others`, found by an inverted file where there are more than `approximate_above` vectors.
+
+    Then 1,000 rows, drawn with a fixed seed, are searched exactly as well, and more lists are probed until 99 % of
+    their neighbours are found. If a quarter of the lists does not suffice, the search is exact after all. Distances are right for
+    their rows in any case.
+
+    Memory: as `nearest`, or 4 d + 8 bytes a row for the inverted file, and the result.
+    """
+    k = _among_others(vectors, k)
+    if len(vectors) <= approximate_above:
+        return _exact(vectors, k, device, memory_bytes, "exact")
+    sample = np.sort(np.random.default_rng(0).choice(len(vectors), min(_SAMPLE, len(vectors)), replace=False))
+    truth, own = nearest(vectors[sample], vectors, k + 1, device=device, memory_bytes=memory_bytes)
+    truth = _without_itself(truth, own, sample)[0]
+    index = _inverted_file(vectors, device)
+    probes, recall = min(_FIRST_PROBES, index.nlist), 0.0
+    while True:
+        index.nprobe = probes
+        found = _measured_others(index, vectors, sample, k)[0]
+        recall = float((found <= truth[:, -1:]).mean())
+        if recall >= RECALL or 8 * probes > index.nlist:
+            break
+        probes *= 2
+    if recall < RECALL:
+        note = f"exact: {probes} of {index.nlist} lists found {recall:.4f} of the neighbours, below {RECALL}"
+        return _exact(vectors, k, device, memory_bytes, note)
+    step = max(1, memory_bytes // (64 * (k + _MARGIN + 1)))
+    parts = [
+        _measured_others(index, vectors, np.arange(start, min(start + step, len(vectors))), k)
+        for start in range(0, len(vectors), step)
+    ]
+    distances, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+    lacking = np.flatnonzero(np.isinf(distances[:, -1]))
+    if len(lacking):
+        more = nearest(vectors[lacking], vectors, k + 1, device=device, memory_bytes=memory_bytes)
+        distances[lacking], rows[lacking] = _without_itself(*more, lacking)
+    note = (
+        f"inverted file, {probes} of {index.nlist} lists, recall {recall:.4f} on {len(sample)} sampled rows"
+    )
+    return Neighbourhoods(distances, rows, "ivf", recall, len(sample), note)
+
+
+def _exact(vectors: Vectors, k: int, device: Device, memory_bytes: int, note: str) -> Neighbourhoods:
+    found = nearest_others(vectors, k, device=device, memory_bytes=memory_bytes)
+    return Neighbourhoods(*found, "exact", 1.0, len(vectors), note)
+
+
+def _check(queries: Vectors, base: Vectors, k: int) -> None:
     if k < 1:
         raise ValueError(f"k should be at least 1, got {k}")
     if queries.ndim != 2 or base.ndim != 2 or queries.shape[1] != base.shape[1] or not len(base):
@@ -77,21 +159,112 @@ def _check(queries: Vectors, base: Vectors, k: int, device: Device) -> None:
             f"queries (q, d) and base (b, d) should share d, and b be at least 1;"
             f" got {queries.shape} and {base.shape}"
         )
-    if device.is_cuda and min(k, len(base)) + _MARGIN > _GPU_LARGEST_K:
-        raise ValueError(f"k: a GPU searches at most {_GPU_LARGEST_K - _MARGIN} neighbours, got {k}")
+    for name, vectors in (("queries", queries), ("base", base)):
+        if not all(
+            np.isfinite(vectors[start : start + 4096]).all() for start in range(0, len(vectors), 4096)
+        ):
+            raise ValueError(f"{name}: all numbers should be finite")
 
 
-def _cpu_search(queries: Vectors, base: Vectors, k: int) -> Rows:
-    return faiss.knn(queries, base, k)[1]
+def _among_others(vectors: Vectors, k: int) -> int:
+    if len(vectors) < 2:
+        raise ValueError(f"vectors: at least 2 are needed to have other rows, got {len(vectors)}")
+    return min(k, len(vectors) - 1)
 
 
-def _gpu_search(queries: Vectors, base: Vectors, k: int) -> Rows:
-    return faiss.knn_gpu(faiss.StandardGpuResources(), queries, base, k)[1]
+def _without_itself(distances: Distances, rows: Rows, own: Rows) -> tuple[Distances, Rows]:
+    """Return (m, k) of (m, k + 1), without the own row."""
+    itself = rows == own[:, None]
+    # Behind k + 1 twins of lower rows the own row is not found; then the last one is the one too many.
+    itself[~itself.any(axis=1), -1] = True
+    shape = len(own), rows.shape[1] - 1
+    return distances[~itself].reshape(shape), rows[~itself].reshape(shape)
 
 
-def _measured(queries: Vectors, base: Vectors, found: Rows, k: int) -> tuple[Distances, Rows]:
-    """Return (q, k) exact distances and rows of the (q, wide) rows found."""
+def _nearest_kinds(
+    queries: Vectors, base: Vectors, k: int, device: Device, memory_bytes: int
+) -> tuple[Squares, Rows]:
+    """Return (q, k) squared distances and rows of base vectors of which no two are equal."""
+
+    def by_tiles(queries: Vectors) -> tuple[Squares, Rows]:
+        return nearest_squares(
+            queries,
+            base,
+            k,
+            device=device.torch_name,
+            threads=1 if device.is_cuda else device.threads,
+            memory_bytes=memory_bytes,
+        )
+
+    if not device.is_cuda or k + _MARGIN > _GPU_LARGEST_K:
+        return by_tiles(queries)
+    squares, rows, sure = proven(queries, base, k, propose=_on_gpu, memory_bytes=memory_bytes)
+    if not sure.all():
+        squares[~sure], rows[~sure] = by_tiles(queries[~sure])
+    return squares, rows
+
+
+def proven(
+    queries: Vectors, base: Vectors, k: int, *, propose: Propose, memory_bytes: int
+) -> tuple[Squares, Rows, NDArray[np.bool_]]:
+    """Return (q, k) squared distances and rows among the k + 8 proposed for each query, and whether none is missing.
+
+    `propose(queries, base, count)` returns (q, count) float32 squared distances and rows, nearest first. What it leaves out is
+    no nearer than its last one but for rounding (`cells.py`), so a k-th that is nearer than that is proven.
+    """
+    frame = frame_of(queries, base)
+    wide = min(k + _MARGIN, len(base))
+    shifted = _framed(base, frame)
+    largest = float(np.einsum("ij,ij->i", shifted, shifted).max())
+    squares = np.empty((len(queries), k))
+    rows = np.empty((len(queries), k), np.int64)
+    sure = np.full(len(queries), wide == len(base))
+    step = max(1, memory_bytes // (4 * base.shape[1] + 40 * wide))
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        chunk = _framed(queries[part], frame)
+        about, found = propose(chunk, shifted, wide)
+        squares[part], rows[part] = _best(queries[part], base, found, k)
+        norms = np.einsum("ij,ij->i", chunk, chunk).astype(np.float64)
+        at_least = about[:, -1] - 2 * frame.error * (norms + largest)
+        sure[part] |= squares[part, -1] * frame.scale**2 < at_least
+    return squares, rows, sure
+
+
+def _framed(vectors: Vectors, frame: Frame) -> Vectors:
+    shifted: Vectors = np.ascontiguousarray((vectors - frame.shift) * np.float32(frame.scale))
+    return shifted
+
+
+def _on_gpu(queries: Vectors, base: Vectors, count: int) -> tuple[NDArray[np.float32], Rows]:
+    about, rows = faiss.knn_gpu(faiss.StandardGpuResources(), queries, base, count)
+    return about, rows
+
+
+def _inverted_file(vectors: Vectors, device: Device) -> Any:
+    """Return an index of all the vectors in 2 sqrt(n) lists, on the GPU if the device is one."""
+    n, d = vectors.shape
+    lists = max(1, min(2 * int(n**0.5), n // 40))
+    index: Any = faiss.IndexIVFFlat(faiss.IndexFlatL2(d), d, lists)
+    index.train(np.ascontiguousarray(vectors[:: max(1, n // (64 * lists))]))
+    if device.is_cuda:
+        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+    index.add(np.ascontiguousarray(vectors))
+    return index
+
+
+def _measured_others(index: Any, vectors: Vectors, own: Rows, k: int) -> tuple[Distances, Rows]:
+    """Return (m, k) exact distances to what the index finds for these rows; infinity where it finds too few."""
+    wide = min(k + 1 + _MARGIN, len(vectors))
+    _, found = index.search(np.ascontiguousarray(vectors[own]), wide)
+    squares, rows = _best(vectors[own], vectors, found, min(k + 1, wide))
+    return _without_itself(np.sqrt(squares), rows, own)
+
+
+def _best(queries: Vectors, base: Vectors, found: Rows, k: int) -> tuple[Squares, Rows]:
+    """Return (q, k) exact squared distances and rows of the (q, wide) rows found; infinity for row -1."""
     own = np.repeat(np.arange(len(queries)), found.shape[1])
     squares = squared_between(queries, own, base, found.ravel()).reshape(found.shape)
+    squares[found < 0] = np.inf
     order = np.lexsort((found, squares), axis=-1)[:, :k]
-    return np.sqrt(np.take_along_axis(squares, order, axis=1)), np.take_along_axis(found, order, axis=1)
+    return np.take_along_axis(squares, order, axis=1), np.take_along_axis(found, order, axis=1)

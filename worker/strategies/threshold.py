@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jobs.selection import Entry, Threshold
-from worker.strategy import Columns, Effect
+from worker.strategy import Effect, Samples
 
 _COMPARE: dict[str, Callable[[Any, float], Any]] = {
     "SMALLER": operator.lt,
@@ -17,10 +17,14 @@ _COMPARE: dict[str, Callable[[Any, float], Any]] = {
 }
 
 
-def effect(entry: Entry, columns: Columns, *, at: str) -> Effect:
+def effect(entry: Entry, samples: Samples, *, at: str) -> Effect:
     """Return the samples whose value passes; one without a value does not."""
-    if not isinstance(entry.strategy, Threshold):
-        raise TypeError(f"{at}: expected a THRESHOLD, got {entry.strategy.type}")
-    values = columns.of(entry, at=at)
-    passes = _COMPARE[entry.strategy.operation](values, entry.strategy.threshold)
-    return Effect(keep=passes, missing_count=int(np.count_nonzero(np.isnan(values))))
+    asked = entry.strategy
+    if not isinstance(asked, Threshold):
+        raise TypeError(f"{at}: expected a THRESHOLD, got {asked.type}")
+    values = samples.values(entry, at=at)
+    return Effect(
+        keep=_COMPARE[asked.operation](values, asked.threshold),
+        missing_count=int(np.count_nonzero(np.isnan(values))),
+        detail=f"{asked.operation} {asked.threshold:g}",
+    )

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from worker.analysis import analyse as module
 from worker.analysis.analyse import analyse
 from worker.analysis.columns import NumericColumn, TextColumn
+from worker.analysis.explain import explain
+from worker.analysis.goals import Goals
 from worker.device import Device
 from worker.facts import Analysis
 
@@ -14,12 +16,24 @@ LINE = np.array([[0.0], [1.0], [3.0], [6.0], [10.0]], np.float32)
 
 
 def analysed(embeddings: np.ndarray, selected: list[int], **more: object) -> Analysis:
-    n = len(embeddings)
+    n, goals = len(embeddings), more.pop("goals", Goals())
+    rows, candidates = np.array(selected, np.int64), more.pop("candidates", np.ones(n, bool))
     return analyse(
         embeddings,
         names=[f"{row}.jpg" for row in range(n)],
-        selected=np.array(selected, np.int64),
-        candidates=more.pop("candidates", np.ones(n, bool)),
+        selected=rows,
+        candidates=candidates,
+        goals=goals,
+        explanation=explain(
+            embeddings,
+            goals=goals,
+            selected=rows,
+            candidates=candidates,
+            before=np.flatnonzero(more.get("preselected", np.zeros(n, bool))),
+            asked=max(1, len(rows)),
+            seed=3,
+            device=CPU,
+        ),
         seed=3,
         device=CPU,
         **more,
@@ -120,7 +134,7 @@ def test_analyse__describes_columns() -> None:
     assert place.selected_counts == (1, 0, 0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(n=st.integers(2, 30), d=st.integers(1, 5), seed=st.integers(0, 2**32 - 1), data=st.data())
 def test_analyse__holds_its_laws(n: int, d: int, seed: int, data: st.DataObject) -> None:
     rng = np.random.default_rng(seed)

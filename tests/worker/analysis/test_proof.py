@@ -5,6 +5,8 @@ import pytest
 
 from worker.analysis.proof import MAX_STEPS, insertion_curve, prove
 from worker.facts import Curve
+from worker.selection.interval import RadiusInterval
+from worker.selection.packing import Packing
 
 
 def test_prove__the_interval_holds_the_best_radius_of_all_selections() -> None:
@@ -47,3 +49,18 @@ def test_insertion_curve__starts_at_what_was_kept_before() -> None:
     curve = insertion_curve(np.array([[0.0], [4], [3]], np.float32), np.array([1, 2]), np.array([0]))
     assert curve.steps == (1, 2)
     assert curve.distances == pytest.approx((4, 1))
+
+
+def test_prove__takes_the_nearer_ends_of_a_narrowed_interval() -> None:
+    coverage, is_candidate = np.array([0.0, 2.0, 4.0, 9.0]), np.array([True, True, True, False])
+    for low, high, expected in ((2.5, 3.5, (2.5, 3.5)), (1.0, 5.0, (2.0, 4.0)), (0.0, 0.0, (2.0, 4.0))):
+        narrowed = RadiusInterval(low, high, np.arange(1), Packing(np.arange(2), np.ones(2, np.int64)))
+        found = prove(
+            coverage=coverage,
+            is_candidate=is_candidate,
+            separation=None,
+            insertion=Curve(picks=1, steps=(), distances=()),
+            narrowed=narrowed,
+        )
+        assert (found.optimum_low, found.optimum_high) == expected
+        assert found.radius_candidates == 4.0

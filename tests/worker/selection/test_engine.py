@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from worker.device import Device
 from worker.selection.engine import covering_radius, select
 from worker.selection.farthest import farthest_first
-from worker.selection.objectives import Diversity, Weights
+from worker.selection.gate import Gate
+from worker.selection.greedy import greedy
 from worker.selection.pool import Pool
+from worker.selection.rules import Protected, Quota, Rules
+from worker.selection.terms import Balance, Diversity, Objects, Weights
 
 CPU = Device("cpu", "CPU", 2)
 
@@ -138,6 +141,89 @@ def test_select__no_candidates_is_an_empty_selection():
     assert select(pool, [Diversity()], 2, device=CPU, preselected=np.array([2])).rows.tolist() == []
 
 
+MODES = ["objective_product", "gain_product"]
+
+
+def test_select__each_way_picks_what_the_plain_pass_picks():
+    pool = drawn(10, n=60)
+    rows = np.arange(60)
+    rng = np.random.default_rng(10)
+    weights = Weights(rng.integers(0, 9, 60).astype(float))
+    balance = Balance(np.eye(3)[rng.integers(0, 3, 60)], np.ones(3) / 3)
+    objects = Objects(rng.standard_normal((40, 2)).astype(np.float32), np.sort(rng.integers(0, 60, 40)))
+    quota = Quota(rng.integers(0, 3, 60), np.array([0, 0, 5]), np.array([3, 60, 60]))
+    for terms in (
+        [Diversity(1.0, None, 1.0)],
+        [Diversity(), balance],
+        [Diversity(), weights, balance],
+        [weights, balance],
+        [Diversity(-1.0), weights],
+        [Diversity(objects=objects), weights],
+        [Diversity(), Weights(weights.values, target=(30.0, 40.0))],
+    ):
+        for mode in MODES:
+            for rules in (Rules(), Rules(quotas=(quota,))):
+                gate = Gate(rows, 20, quotas=rules.quotas, rows=60)
+                plain = greedy(pool, terms, 20, candidates=rows, preselected=rows[:0], gate=gate, mode=mode)
+
+                found = select(pool, terms, 20, device=CPU, mode=mode, rules=rules)
+
+                assert (found.rows.tolist(), found.ended) == (plain.rows, plain.ended)
+
+
+def test_select__weights_alone_keep_to_rules_and_stops():
+    pool = drawn(11, n=6)
+    weights = np.array([5.0, 4, 3, 2, 1, 0])
+    quota = Quota(np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1]), np.array([2, 2]))
+
+    found = select(pool, [Weights(weights)], 3, device=CPU, rules=Rules(quotas=(quota,)))
+    assert (found.rows.tolist(), found.ended) == ([0, 1, 3], None)
+    found = select(pool, [Weights(weights)], 5, device=CPU, rules=Rules(quotas=(quota,)))
+    assert (found.rows.tolist(), found.ended) == ([0, 1, 3, 4], "rules")
+    found = select(pool, [Weights(weights, stop_below=3.0)], 5, device=CPU)
+    assert (found.rows.tolist(), found.ended) == ([0, 1, 2], "minimum_typicality")
+    found = select(pool, [Weights(weights, stop_at_sum=9.0)], 5, device=CPU)
+    assert (found.rows.tolist(), found.ended) == ([0, 1], "max_sum")
+    found = select(pool, [Weights(weights, stop_at_sum=9.0)], 5, device=CPU, preselected=np.array([0]))
+    assert (found.rows.tolist(), found.ended) == ([1], "max_sum")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_select__groups_are_picked_whole_and_in_row_order(mode):
+    pool = drawn(12, n=30)
+    groups = np.arange(30) // 3
+    weights = Weights(np.random.default_rng(12).random(30))
+
+    for terms in ([Diversity()], [weights], [Diversity(), weights], [Diversity(-1.0), weights]):
+        found = select(pool, terms, 10, device=CPU, rules=Rules(groups=groups), mode=mode)
+
+        assert len(found.rows) == 9  # a fourth group would be too many
+        assert found.ended == "rules"
+        assert (found.rows.reshape(3, 3) == found.rows[::3, None] + np.arange(3)).all()
+
+
+def test_select__protected_rows_are_never_picked():
+    pool = pool_of([[0.0], [1.0], [2.0], [3.0], [4.0]])
+    rules = Rules(protected=Protected(np.array([[1.4]], np.float32), 0.7))
+
+    for terms in ([Diversity()], [Diversity(), Weights(np.arange(5.0))], [Weights(np.arange(5.0))]):
+        assert sorted(select(pool, terms, 9, device=CPU, rules=rules).rows.tolist()) == [0, 3, 4]
+
+
+def test_select__minimum_distance_of_diversity_alone_ends_it():
+    pool = pool_of([[0.0], [0.5], [10.0], [10.4], [20.0]])
+
+    for way in ("skip", "stop"):
+        found = select(pool, [Diversity(1.0, None, 1.0, way)], 5, device=CPU)
+        assert (found.rows.tolist(), found.ended) == ([0, 4, 2], "too_close")
+
+
+def test_select__submodular_picks_as_many():
+    found = select(drawn(13), [Diversity()], 5, device=CPU, mode="submodular")
+
+    assert len(set(found.rows.tolist())) == 5
+
+
 @pytest.mark.parametrize(
     ("terms", "n", "text"),
     [
@@ -146,11 +232,31 @@ def test_select__no_candidates_is_an_empty_selection():
         ([Weights(np.array([1.0, -2.0, 3.0]))], 1, "row 1 has -2.0"),
         ([Diversity(), Weights(np.array([1.0, 2.0, np.nan]))], 1, "row 2 has nan"),
         ([Weights(np.array([1.0]))], 1, "got shape"),
+        ([Weights(np.ones(3), target=(2.0, 1.0))], 1, "target should be 0 <= least <= most"),
+        ([Weights(np.ones(3), stop_at_sum=math.nan)], 1, "stop_at_sum should be a number"),
+        ([Diversity(math.nan)], 1, "strength should be from -1e9 to 1e9, got nan"),
+        ([Diversity(2e9)], 1, "strength should be"),
+        ([Diversity(minimum_distance=-1.0)], 1, "minimum_distance should be finite and 0 or more, got -1.0"),
+        ([Balance(np.ones((2, 2)), np.array([0.5, 0.5]))], 1, r"shares should be \(3, 2\)"),
+        ([Balance(np.ones((3, 2)), np.array([0.5, 0.6]))], 1, "add up to 1, got a sum of 1.1"),
+        ([Balance(np.array([[1.0, 0], [0, np.nan], [0, 1]]), np.array([0.5, 0.5]))], 1, "shares: row 1 has"),
+        ([Diversity(objects=Objects(np.ones((1, 2), np.float32), np.array([3])))], 1, "from 0 to 2 at most"),
+        ([Diversity(objects=Objects(np.ones((1, 2), np.float32), np.array([])))], 1, "with owners of shape"),
+        (
+            [Diversity(objects=Objects(np.array([[1.0], [np.nan]], np.float32), np.array([0, 2])))],
+            1,
+            "objects: row 2 owns a vector with NaN",
+        ),
     ],
 )
 def test_select__refuses(terms, n, text):
     with pytest.raises(ValueError, match=text):
         select(drawn(7, n=3), terms, n, device=CPU)
+
+
+def test_select__refuses_an_unknown_mode():
+    with pytest.raises(ValueError, match="mode should be one of objective_product, gain_product, submodular"):
+        select(drawn(7, n=3), [Diversity()], 1, device=CPU, mode="product")
 
 
 def test_covering_radius__is_over_the_whole_pool_and_exact():

@@ -248,6 +248,94 @@ def test_farthest_first__bytes_do_not_depend_on_tiles_blocks_or_threads(threads,
     assert found.distances.tobytes() == expected.distances.tobytes()
 
 
+class Turns:
+    """A gate that lets no two picks have the same label, closes some rows at once, and ends after `most` picks."""
+
+    def __init__(self, labels, start=(), most=10**9):
+        self.labels, self.most = labels, most
+        self.closed = set(start)
+        self.first = np.array(sorted(start), np.int64)
+        self.done, self.ended, self.count = False, None, 0
+
+    def start(self):
+        return self.first
+
+    def picked(self, row):
+        self.count += 1
+        self.done = self.count == self.most
+        self.ended = "rules"
+        same = set(np.flatnonzero(self.labels == self.labels[row]).tolist()) - self.closed - {row}
+        self.closed |= same
+        return np.array(sorted(same), np.int64)
+
+
+def gated_reference(x, gate, n):
+    x = x.astype(np.float64)
+    nearest, open_, picks, squares = np.full(len(x), np.inf), np.ones(len(x), bool), [], []
+    open_[gate.start()] = False
+    while len(picks) < n and open_.any() and not gate.done:
+        values = np.where(open_, nearest, -np.inf)
+        best = int((values >= values.max() * (1 - TIE)).argmax()) if picks else int(open_.argmax())
+        picks.append(best)
+        squares.append(nearest[best])
+        nearest = np.minimum(nearest, ((x - x[best]) ** 2).sum(axis=1))
+        open_[best] = False
+        open_[gate.picked(best)] = False
+    return picks, np.sqrt(squares), np.sqrt(np.delete(nearest, picks).max(initial=0.0))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kind=st.sampled_from(KINDS),
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(2, 100),
+    labels=st.integers(1, 40),
+    most=st.integers(1, 30),
+    block_rows=st.sampled_from([1, 4, 1024]),
+)
+def test_farthest_first__a_gate_closes_rows_for_good(*, kind, seed, n, labels, most, block_rows):
+    x = made(kind, seed, n, 5)
+    rng = np.random.default_rng(seed)
+    of = rng.integers(0, labels, n)
+    start = rng.permutation(n)[: rng.integers(0, n)].tolist()
+    picks, distances, radius = gated_reference(x, Turns(of, start, most), 20)
+
+    found = farthest_first(x, 20, gate=Turns(of, start, most), block_rows=block_rows)
+
+    assert found.rows.tolist() == picks
+    np.testing.assert_allclose(found.distances[1:], distances[1:], rtol=1e-12)
+    assert found.radius == pytest.approx(radius, rel=1e-12)
+    assert found.ended == (None if len(picks) == 20 else "rules")
+
+
+def test_farthest_first__a_gate_that_is_closed_to_all():
+    found = farthest_first(np.ones((3, 2), np.float32), 2, gate=Turns(np.zeros(3), [0, 1, 2]))
+
+    assert (found.rows.tolist(), found.distances.tolist(), found.radius) == ([], [], 0.0)
+
+
+@pytest.mark.parametrize(("apart", "rows"), [(4.0, [0, 2, 3]), (4.0000001, [0, 2]), (0.0, [0, 2, 3, 1])])
+def test_farthest_first__ends_when_the_farthest_is_nearer_than_the_minimum_distance(apart, rows):
+    x = np.array([[0.0], [1.0], [10.0], [4.0]], np.float32)
+
+    found = farthest_first(x, 4, minimum_distance=apart)
+
+    assert found.rows.tolist() == rows
+    assert found.ended == (None if len(rows) == 4 else "too_close")
+    assert found.radius == {3: 1.0, 2: 4.0, 4: 0.0}[len(rows)]
+
+
+def test_farthest_first__embeddings_on_disk(tmp_path):
+    x = made(clustered, 9, 2000, 16)
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+
+    found, expected = farthest_first(mapped, 80), farthest_first(x, 80)
+
+    assert found.rows.tobytes() == expected.rows.tobytes()
+    assert found.distances.tobytes() == expected.distances.tobytes()
+
+
 def test_farthest_first__leaves_its_input_and_torchs_precision_alone():
     x = made(gaussian, 6, 300, 5)
     x.flags.writeable = False

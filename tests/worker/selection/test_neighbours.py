@@ -6,15 +6,177 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.device import Device
-from worker.selection.neighbours import nearest, nearest_others
+from worker.selection.neighbours import GPU_NAMES, nearest, nearest_others, neighbourhoods, proven
 
 CPU = Device("cpu", "CPU", 2)
 
 
 def brute_force(queries, base, k):
-    distances = np.linalg.norm(queries[:, None].astype(np.float64) - base[None].astype(np.float64), axis=2)
-    rows = np.argsort(distances, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(distances, rows, axis=1), rows
+    """Sum squared differences in float64 and sort, equal ones by row; some queries at a time."""
+    squares = np.concatenate(
+        [np.square(q[None].astype(np.float64) - base).sum(axis=1)[None] for q in queries]
+    )
+    rows = np.argsort(squares, axis=1, kind="stable")[:, :k]
+    return np.sqrt(np.take_along_axis(squares, rows, axis=1)), rows
+
+
+def assert_exact(x, k, *, memory_bytes=2**26):
+    """Compare with the plain way; rows may swap where the two ways of adding up differ in the last digit."""
+    distances, rows = nearest_others(x, k, device=CPU, memory_bytes=memory_bytes)
+    expected, _ = brute_force(x, x, len(x))
+    order = np.argsort(np.square(x[:, None].astype(np.float64) - x[None]).sum(axis=2), axis=1, kind="stable")
+    own = order == np.arange(len(x))[:, None]
+    np.testing.assert_allclose(distances, expected[~own].reshape(len(x), -1)[:, :k], rtol=1e-12)
+    assert (rows != np.arange(len(x))[:, None]).all()
+    assert all(len(set(row)) == k for row in rows.tolist())
+    ties = np.diff(distances, axis=1) == 0
+    assert (np.diff(rows, axis=1)[ties] > 0).all()
+    return rows, order[~own].reshape(len(x), -1)[:, :k]
+
+
+def clustered(rng, n, d):
+    return (rng.standard_normal((12, d))[rng.integers(0, 12, n)] + 0.05 * rng.standard_normal((n, d))).astype(
+        np.float32
+    )
+
+
+def duplicates(rng, n, d):
+    return rng.standard_normal((n // 40, d)).astype(np.float32)[rng.integers(0, n // 40, n)]
+
+
+def far_away(rng, n, d):
+    return (1e4 + 1e-2 * rng.standard_normal((n, d))).astype(np.float32)
+
+
+def one_outlier(rng, n, d):
+    x = rng.standard_normal((n, d)).astype(np.float32)
+    x[n // 2] = 1e8
+    return x
+
+
+def two_far_heaps(rng, n, d):
+    return (rng.standard_normal((n, d)) + 1e6 * rng.integers(0, 2, (n, 1))).astype(np.float32)
+
+
+def lattice(rng, n, d):
+    return rng.integers(0, 3, (n, d)).astype(np.float32)
+
+
+def identical(rng, n, d):
+    return np.full((n, d), rng.standard_normal(), np.float32)
+
+
+def tiny(rng, n, d):
+    return (1e-30 * rng.standard_normal((n, d))).astype(np.float32)
+
+
+def denormal(rng, n, d):
+    return (1e-43 * rng.standard_normal((n, d))).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "make", [denormal, clustered, duplicates, far_away, one_outlier, two_far_heaps, lattice, identical, tiny]
+)
+@pytest.mark.parametrize(("d", "memory_bytes"), [(1, 2**26), (8, 2**26), (8, 2**17), (32, 2**26)])
+def test_nearest_others__hostile_data(make, d, memory_bytes):
+    assert_exact(make(np.random.default_rng(d), 300, d), 20, memory_bytes=memory_bytes)
+
+
+def test_nearest_others__many_dimensions():
+    rows, expected = assert_exact(np.random.default_rng(0).standard_normal((150, 512)).astype(np.float32), 10)
+
+    assert rows.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "clustered"])
+def test_nearest__over_many_cells(kind):
+    rng = np.random.default_rng(3)
+    x = (
+        clustered(rng, 6000, 16)
+        if kind == "clustered"
+        else rng.standard_normal((6000, 16)).astype(np.float32)
+    )
+    queries = x[::300]
+
+    distances, rows = nearest(queries, x, 20, device=CPU)
+    _, all_rows = nearest_others(x, 19, device=CPU)
+
+    expected, expected_rows = brute_force(queries, x, 20)
+    np.testing.assert_allclose(distances, expected, rtol=1e-12)
+    assert rows.tolist() == expected_rows.tolist()
+    assert all_rows[::300].tolist() == expected_rows[:, 1:].tolist()
+
+
+def test_nearest__k_may_be_large():
+    x = np.random.default_rng(4).standard_normal((700, 5)).astype(np.float32)
+
+    distances, rows = nearest(x[:20], x, 650, device=CPU)
+
+    expected, expected_rows = brute_force(x[:20], x, 650)
+    np.testing.assert_allclose(distances, expected, rtol=1e-12)
+    assert rows.tolist() == expected_rows.tolist()
+
+
+def test_nearest__threads_and_memory_change_nothing():
+    x = np.random.default_rng(5).standard_normal((1200, 8)).astype(np.float32)
+    one = nearest_others(x, 7, device=Device("cpu", "CPU", 1))
+    other = nearest_others(x, 7, device=Device("cpu", "CPU", 3), memory_bytes=2**18)
+
+    assert one[0].tobytes() == other[0].tobytes()
+    assert one[1].tobytes() == other[1].tobytes()
+
+
+def test_nearest__no_queries():
+    distances, rows = nearest(np.empty((0, 3), np.float32), np.ones((4, 3), np.float32), 2, device=CPU)
+
+    assert distances.shape == rows.shape == (0, 2)
+
+
+def test_proven__what_is_proven_is_right_and_twins_are_not_proven():
+    rng = np.random.default_rng(6)
+    x = np.concatenate([rng.standard_normal((300, 8)), np.zeros((30, 8)) + 5]).astype(np.float32)
+
+    squares, rows, sure = proven(x, x, 5, propose=faiss.knn, memory_bytes=10_000)
+
+    expected, expected_rows = brute_force(x, x, 5)
+    assert sure[:300].mean() > 0.99
+    assert not sure[300:].any()
+    np.testing.assert_allclose(np.sqrt(squares)[sure], expected[sure], rtol=1e-12)
+    assert rows[sure].tolist() == expected_rows[sure].tolist()
+
+
+def test_neighbourhoods__are_exact_up_to_the_limit():
+    x = np.random.default_rng(7).standard_normal((300, 4)).astype(np.float32)
+
+    found = neighbourhoods(x, 3, device=CPU, approximate_above=300)
+
+    assert (found.method, found.recall, found.note) == ("exact", 1.0, "exact")
+    assert found.rows.tolist() == nearest_others(x, 3, device=CPU)[1].tolist()
+
+
+def test_neighbourhoods__an_inverted_file_says_its_recall():
+    x = clustered(np.random.default_rng(8), 4000, 8)
+
+    found = neighbourhoods(x, 10, device=CPU, approximate_above=1000)
+    expected, _ = nearest_others(x, 10, device=CPU)
+
+    assert found.method == "ivf"
+    assert found.recall >= 0.99
+    assert f"recall {found.recall:.4f} on 1000 sampled rows" in found.note
+    assert (found.distances <= expected[:, -1:]).mean() > 0.98
+    measured = np.linalg.norm(x[:, None].astype(np.float64) - x[found.rows], axis=2)
+    np.testing.assert_allclose(found.distances, measured, rtol=1e-12)
+    assert (found.rows != np.arange(4000)[:, None]).all()
+
+
+def test_neighbourhoods__falls_back_to_exact_where_lists_do_not_help():
+    x = np.random.default_rng(9).standard_normal((2000, 64)).astype(np.float32)
+
+    found = neighbourhoods(x, 5, device=CPU, approximate_above=1000)
+
+    assert (found.method, found.recall, found.sampled) == ("exact", 1.0, 2000)
+    assert "below 0.99" in found.note
+    assert found.distances.tobytes() == nearest_others(x, 5, device=CPU)[0].tobytes()
 
 
 @settings(max_examples=30, deadline=None)
@@ -25,7 +187,7 @@ def brute_force(queries, base, k):
     d=st.integers(1, 20),
     k=st.integers(1, 12),
     offset=st.sampled_from([0.0, 1e4]),
-    memory_bytes=st.sampled_from([1, 5000, 2**26]),
+    memory_bytes=st.sampled_from([1, 2**15, 2**26]),
 )
 def test_nearest__equals_brute_force(*, seed, q, b, d, k, offset, memory_bytes):
     rng = np.random.default_rng(seed)
@@ -79,7 +241,8 @@ def test_nearest_others__all_of_them():
         (np.ones((1, 2)), np.ones((3, 2)), 0, CPU, "k should be at least 1, got 0"),
         (np.ones((1, 2)), np.ones((3, 3)), 1, CPU, "should share d"),
         (np.ones((1, 2)), np.ones((0, 2)), 1, CPU, "b be at least 1"),
-        (np.ones((1, 2)), np.ones((3000, 2)), 2041, Device("cuda:0", "GPU", 1), "at most 2040"),
+        (np.ones((1, 2)), np.full((3, 2), np.nan), 1, CPU, "base: all numbers should be finite"),
+        (np.full((1, 2), np.inf), np.ones((3, 2)), 1, CPU, "queries: all numbers should be finite"),
     ],
 )
 def test_nearest__refuses(queries, base, k, device, text):
@@ -101,7 +264,7 @@ def test_nearest__torch_and_faiss_keep_their_threads():
 
 
 @pytest.mark.skipif(not hasattr(faiss, "GpuIndexFlat"), reason="faiss-cpu is installed")
-@pytest.mark.parametrize("name", ["StandardGpuResources", "knn_gpu"])
+@pytest.mark.parametrize("name", GPU_NAMES)
 def test_faiss_gpu__offers_what_the_gpu_path_names(name):
     assert callable(getattr(faiss, name))
 

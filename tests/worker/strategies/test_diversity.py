@@ -1,18 +1,22 @@
-import numpy as np
+import pytest
 
-from jobs.selection import Entry
-from worker.selection.objectives import Diversity
+from tests.worker.pools import entry, pool
+from worker.selection.terms import Diversity
 from worker.strategies.diversity import effect
-from worker.strategy import Columns
+
+EMBEDDINGS = {"type": "EMBEDDINGS"}
 
 
-def test_effect__is_a_term_with_the_strength():
-    entry = Entry.model_validate(
-        {"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "DIVERSITY", "strength": -2.0}}
-    )
-
-    found = effect(entry, Columns(names=["a"], metadata={"x": np.zeros(1)}, seed=0), at="x")
-
+def test_effect__is_a_term_with_the_strength() -> None:
+    found = effect(entry(EMBEDDINGS, {"type": "DIVERSITY", "strength": -2.0}), pool(3), at="x")
     assert found.term == Diversity(strength=-2.0)
     assert found.keep is None
-    assert found.missing_count == 0
+    assert found.detail == ""
+
+
+@pytest.mark.parametrize(("on", "words"), [("skip", "is skipped"), ("stop", "ends the selection")])
+def test_effect__minimum_distance(on: str, words: str) -> None:
+    asked = {"type": "DIVERSITY", "stopping_condition_minimum_distance": 0.25, "on_too_close": on}
+    found = effect(entry(EMBEDDINGS, asked), pool(3), at="x")
+    assert found.term == Diversity(minimum_distance=0.25, on_too_close=on)
+    assert found.detail == f"what is nearer than 0.25 {words}"

@@ -1,21 +1,14 @@
-import numpy as np
 import pytest
 
-from jobs.selection import Entry
+from jobs.errors import JobRejected
+from tests.worker.pools import entry, pool
 from worker.strategies.threshold import effect
-from worker.strategy import Columns
+
+SPEED = {"type": "METADATA", "key": "speed"}
 
 
-def entry(operation, threshold=2.0, given=None):
-    return Entry.model_validate(
-        {
-            "input": given or {"type": "METADATA", "key": "speed"},
-            "strategy": {"type": "THRESHOLD", "threshold": threshold, "operation": operation},
-        }
-    )
-
-
-COLUMNS = Columns(names=["a", "b", "c", "d"], metadata={"speed": np.array([1.0, 2.0, 3.0, np.nan])}, seed=0)
+def asked(operation, threshold=2.0, given=SPEED):
+    return entry(given, {"type": "THRESHOLD", "threshold": threshold, "operation": operation})
 
 
 @pytest.mark.parametrize(
@@ -28,24 +21,35 @@ COLUMNS = Columns(names=["a", "b", "c", "d"], metadata={"speed": np.array([1.0, 
     ],
 )
 def test_effect__compares_and_no_value_never_passes(operation, kept):
-    found = effect(entry(operation), COLUMNS, at="x")
+    found = effect(asked(operation), pool(4, numbers={"speed": [1.0, 2.0, 3.0, float("nan")]}), at="x")
 
     assert found.keep.tolist() == kept
     assert found.missing_count == 1
     assert found.term is None
+    assert found.detail == f"{operation} 2"
 
 
 def test_effect__random_numbers_keep_their_share():
-    many = Columns(names=[str(number) for number in range(2000)], metadata={}, seed=1)
-
-    found = effect(entry("SMALLER", 0.3, {"type": "RANDOM"}), many, at="x")
+    found = effect(asked("SMALLER", 0.3, {"type": "RANDOM"}), pool(2000, seed=1), at="x")
 
     assert 540 < found.keep.sum() < 660
     assert found.missing_count == 0
 
 
-def test_effect__is_for_thresholds():
-    other = Entry.model_validate({"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "DIVERSITY"}})
+def test_effect__numbers_from_names():
+    found = effect(asked("BIGGER"), pool(3, words={"speed": ["2", "10", None]}), at="x")
 
+    assert found.keep.tolist() == [False, True, False]
+    assert found.missing_count == 1
+
+
+def test_effect__words_are_refused():
+    with pytest.raises(
+        JobRejected, match=r"x\.input\.key: THRESHOLD needs numbers; 'speed' is a category but has"
+    ):
+        effect(asked("BIGGER"), pool(2, words={"speed": ["2", "fast"]}), at="x")
+
+
+def test_effect__is_for_thresholds():
     with pytest.raises(TypeError, match="expected a THRESHOLD"):
-        effect(other, COLUMNS, at="x")
+        effect(entry({"type": "EMBEDDINGS"}, {"type": "DIVERSITY"}), pool(2), at="x")

@@ -1,0 +1,148 @@
+"""What the names alone tell: refused before an image is read, shown by `framesift check`."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.photos import make_photos
+from tests.worker.runs import DIVERSITY, job, prepared, select
+from worker.check import Forecast, forecast
+from worker.errors import JobRejected
+
+PATTERN = r"^(?P<camera>[a-z]+)/(?P<drive>\d)"
+CAMERA = {"type": "METADATA", "key": "camera"}
+DRIVE = {"type": "METADATA", "key": "drive"}
+BALANCE = {"type": "BALANCE", "target": {"front": 0.5}}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 photos of front/, 5 of back/, one at the top; drives 0 to 1."""
+    folder = tmp_path_factory.mktemp("in")
+    for number in range(2):
+        make_photos(folder, 6, first=10 * number, prefix=f"front/{number}")
+    make_photos(folder, 5, first=100, prefix="back/0")
+    make_photos(folder, 1, first=200)
+    return folder
+
+
+def text(
+    photos: Path, tmp_path: Path, *entries: tuple[dict[str, Any], dict[str, Any]], **selection: Any
+) -> Any:
+    strategies = [{"input": given, "strategy": strategy} for given, strategy in entries] or [DIVERSITY]
+    asked = {"n_samples": 6, "lightly_path_regex": PATTERN, "strategies": strategies, **selection}
+    return job(photos, tmp_path / "out", selection=asked)
+
+
+def foreseen(document: Any) -> Forecast:
+    return forecast(prepared(document))
+
+
+def test_forecast__shows_classes_and_what_strategies_do_with_them(photos: Path, tmp_path: Path) -> None:
+    slow = {"type": "THRESHOLD", "threshold": 1, "operation": "SMALLER"}
+    found = foreseen(
+        text(
+            photos,
+            tmp_path,
+            (CAMERA, BALANCE),
+            (DRIVE, slow),
+            quotas=[{"key": "lightly.folder", "at_most": 3}],
+        )
+    )
+    assert found.classes == {
+        "lightly.folder": {"front": 12, "back": 5, ".": 1},
+        "camera": {"front": 12, "back": 5},
+        "drive": {"0": 11, "1": 6},
+    }
+    assert found.without_value == {"lightly.folder": 0, "camera": 1, "drive": 1}
+    assert found.more_values == {"lightly.folder": 0, "camera": 0, "drive": 0}
+    assert found.strategies == {
+        "selection.strategies.0": "BALANCE on camera, front 50 %, everything else 50 %, strength 1",
+        "selection.strategies.1": "THRESHOLD on drive, SMALLER 1, keeps 11 of 18, 1 without a value left out, strength 1",
+    }
+    assert not (tmp_path / "out").exists()
+
+
+def test_forecast__lists_fifty_values_at_most(photos: Path, tmp_path: Path) -> None:
+    many = text(photos, tmp_path, quotas=[{"key": "number", "at_most": 1}])
+    many["selection"]["lightly_path_regex"] = r"(?P<number>\d+)\.jpg"
+    make_photos(tmp_path / "in", 60)
+    many["datasource"]["input"] = str(tmp_path / "in")
+    found = foreseen(many)
+    assert (len(found.classes["number"]), found.more_values) == (50, {"number": 10})
+
+
+REFUSED = [
+    (
+        [(CAMERA, {"type": "BALANCE", "target": {"frnt": 0.5}})],
+        {},
+        r"selection\.strategies\.0\.strategy\.target: no sample has camera 'frnt'; there are back, front; did you mean",
+    ),
+    (
+        [(CAMERA, {"type": "WEIGHTS"})],
+        {},
+        r"selection\.strategies\.0\.input\.key: WEIGHTS needs numbers; 'camera' is a category",
+    ),
+    (
+        [],
+        {"quotas": [{"key": "camera", "value": "left", "at_most": 1}]},
+        r"quotas\.0\.value: no sample has camera",
+    ),
+    (
+        [],
+        {"quotas": [{"key": "camera", "value": "back", "at_least": 6}]},
+        r"quotas\.0: camera 'back': at_least 6, but there are 5 to pick from",
+    ),
+    (
+        [(DRIVE, {"type": "THRESHOLD", "threshold": 0, "operation": "BIGGER"})],
+        {"quotas": [{"key": "camera", "value": "back", "at_least": 1}]},
+        r"quotas\.0: camera 'back': at_least 1, but there are 0 to pick from",
+    ),
+    (
+        [],
+        {"n_samples": None, "proportion_samples": 0.1, "quotas": [{"key": "camera", "at_least": 2}]},
+        r"selection\.quotas: on camera: at_least of all values adds up to 4, but 2 are to be picked",
+    ),
+    (
+        [],
+        {
+            "groups": {"key": "drive"},
+            "quotas": [{"key": "camera", "value": "front", "at_least": 5, "at_most": 5}],
+        },
+        r"quotas\.0: camera 'front': at_least 5 cannot be met",
+    ),
+    (
+        [],
+        {"protected": {"query": {"keys": ["front/0003.jpg", "front/000003.jpg", "b"]}, "radius": 0.1}},
+        r"protected\.query\.keys: 'front/0003\.jpg' \(and 1 more\) is not among the 18 samples of the input; did you mean",
+    ),
+]
+
+
+@pytest.mark.parametrize(("entries", "selection", "says"), REFUSED)
+def test_forecast_and_run__refuse_before_any_image_is_read(
+    photos: Path, tmp_path: Path, entries: Any, selection: dict[str, Any], says: str
+) -> None:
+    document = text(photos, tmp_path, *entries, **selection)
+    with pytest.raises(JobRejected, match=says):
+        foreseen(document)
+    ready = prepared(document)
+    with pytest.raises(JobRejected, match=says):
+        select(ready)
+    assert ready.source.usage.requests.get("GET", 0) == 0
+    assert not list((tmp_path / "out").rglob("plan.parquet"))
+
+
+def test_forecast__negative_weights_in_names(tmp_path: Path) -> None:
+    for name in ("a_3", "b_-4"):
+        make_photos(tmp_path / "in", 1, prefix=f"{name}_")
+    weights = ({"type": "METADATA", "key": "t"}, {"type": "WEIGHTS"})
+    cold = ({"type": "METADATA", "key": "t"}, {"type": "THRESHOLD", "threshold": 0, "operation": "BIGGER"})
+    pattern = r"_(?P<t>-?\d+)_"
+    document = text(tmp_path / "in", tmp_path, weights, lightly_path_regex=pattern)
+    with pytest.raises(
+        JobRejected, match=r"'b_-4_00000\.jpg' has -4; weights should be finite and 0 or more"
+    ):
+        foreseen(document)
+    assert foreseen(text(tmp_path / "in", tmp_path, weights, cold, lightly_path_regex=pattern)).asked == 6

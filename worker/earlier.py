@@ -1,0 +1,140 @@
+"""What an earlier job under the same output selected, as vectors of this job's model."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.contract import did_you_mean
+from jobs.errors import JobRejected
+from jobs.text import read_object
+from worker.errors import JobFailed, StoreMissing
+from worker.facet_files import about, read_facet, vectors_of
+from worker.facets import Facet, stored_key
+from worker.history import JOB, PLAN
+from worker.layout import CHUNKS, JOBS, job_key, result_prefix
+from worker.manifest import Chunk, plan_from_bytes
+from worker.name_lines import from_lines
+from worker.publish import DONE, SELECTED
+from worker.storage.store import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierSelection:
+    """A finished job's selection: for each chunk with selected samples the key of its embedding facet and their names."""
+
+    job_id: str
+    parts: tuple[tuple[str, frozenset[str]], ...]
+
+    def vectors(self, store: ObjectStore) -> NDArray[np.float32]:
+        """Return the (m, d) full embeddings of the selected samples, in the order of their keys.
+
+        Raises:
+            JobFailed: a facet is damaged.
+        """
+        return np.concatenate([_chosen(read_facet(store, key), names) for key, names in self.parts])
+
+
+def earlier_selection(store: ObjectStore, job_id: str, *, embedding: Facet, at: str) -> EarlierSelection:
+    """Find what a job selected, and its embeddings; reads no vector where they were made exactly as this job's are.
+
+    `embedding` is this job's facet.
+
+    Raises:
+        JobRejected: no such job, it did not end, it selected nothing, another model embedded it, or its chunks are gone.
+    """
+    name = _job_name(store, job_id, at=at)
+    prefix = result_prefix(name, job_id)
+    if store.head(prefix + DONE) is None or json.loads(store.get(prefix + DONE)).get("state") != "done":
+        raise JobRejected(f"{at}: the job {job_id!r} did not end with a selection")
+    selected = set(from_lines(store.get(prefix + SELECTED).decode()))
+    if not selected:
+        raise JobRejected(f"{at}: the job {job_id!r} selected nothing")
+    plan = plan_from_bytes(store.get(job_key(job_id, PLAN)))
+    by_chunk: dict[str, list[str]] = {}
+    for key in sorted(info.key for info in store.list(CHUNKS)):
+        by_chunk.setdefault(key.removeprefix(CHUNKS).partition("/")[0], []).append(key)
+    parts = []
+    for chunk in plan.chunks:
+        names = frozenset(source.key for source in chunk.sources if source.key in selected)
+        if names:
+            keys = by_chunk.get(chunk.digest, [])
+            parts.append(
+                (_embedding_of(store, chunk, keys, embedding=embedding, job_id=job_id, at=at), names)
+            )
+    return EarlierSelection(job_id, tuple(parts))
+
+
+def _job_name(store: ObjectStore, job_id: str, *, at: str) -> str:
+    try:
+        if store.head(job_key(job_id, JOB)) is not None:
+            return str(read_object(store.get(job_key(job_id, JOB)))["name"])
+        listed = [info.key for info in store.list(JOBS)]
+    except StoreMissing:
+        listed = []
+    ids = sorted({key.removeprefix(JOBS).partition("/")[0] for key in listed})
+    latest = f"; the latest are {', '.join(ids[-3:])}" if ids else ""
+    raise JobRejected(
+        f"{at}: no job {job_id!r} under {store.url}, which has {len(ids)} jobs"
+        + (did_you_mean(job_id, ids) or latest)
+    )
+
+
+def _embedding_of(
+    store: ObjectStore, chunk: Chunk, keys: list[str], *, embedding: Facet, job_id: str, at: str
+) -> str:
+    """Return the key of the facet of a chunk that holds this job's kind of vectors.
+
+    Limits of bytes and pixels are part of a facet's address, but only decide which sources have a vector, not which.
+    """
+    exact = stored_key(chunk.digest, embedding, existing=keys, job_id=job_id)
+    if exact is not None:
+        return exact
+    others = dict(_embeddings(store, keys, job_id))
+    for key, found in others.items():
+        if _same_space(found, embedding.about):
+            return key
+    if not others:
+        raise JobRejected(
+            f"{at}: the embeddings of the job {job_id!r} are no longer in {store.url}{CHUNKS}; run that job again"
+        )
+    models = " and ".join(sorted({_described(found) for found in others.values()}))
+    raise JobRejected(
+        f"{at}: the job {job_id!r} was embedded by {models}, this job is by {_described(embedding.about)};"
+        " distances between them mean nothing"
+    )
+
+
+def _embeddings(store: ObjectStore, keys: list[str], job_id: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key in keys:
+        owner = key.rpartition("/")[2].split(".")[1:-1]
+        if owner in ([], [job_id]):
+            try:
+                found = about(read_facet(store, key))
+            except JobFailed:
+                continue
+            if found.get("facet") == "embedding":
+                yield key, found
+
+
+def _same_space(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one.get(name) == other.get(name) for name in ("identity", "precision", "decoder_version"))
+
+
+def _described(found: Mapping[str, Any]) -> str:
+    identity = found["identity"]
+    details = [
+        f"weights {identity['weights_sha256'][:12]}",
+        f"{identity['dimension']} dimensions",
+        str(found["precision"]),
+        *(f"{name} {value}" for name, value in sorted(identity["details"].items())),
+    ]
+    return f"{identity['name']} ({', '.join(details)})"
+
+
+def _chosen(table: Any, names: frozenset[str]) -> NDArray[np.float32]:
+    rows = [row for row, name in enumerate(table["sample"].to_pylist()) if name in names]
+    return vectors_of(table)[rows]

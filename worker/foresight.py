@@ -1,0 +1,104 @@
+"""What can be said of a job's strategies and rules from the names in the listing alone, before any image is read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from jobs.inputs import Metadata
+from jobs.selection import Entry, Selection
+from worker.categories import Category, categories_of
+from worker.device import Device
+from worker.effects import described, effects_of, kept
+from worker.prepare import Prepared
+from worker.queries import find_queries
+from worker.rules import rules_of
+from worker.selection.gate import Gate
+from worker.selection.groups import units
+from worker.selection.pool import Pool
+from worker.selection.quotas import QuotaConflict
+from worker.strategy import Effect, Samples
+
+MAX_VALUES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """How many samples have each value of a key that the job uses, and its strategies in words."""
+
+    classes: dict[str, dict[str, int]]
+    """The most frequent values of each key with their counts, most frequent first."""
+    without_value: dict[str, int]
+    more_values: dict[str, int]
+    """Values of each key that `classes` leaves out."""
+    strategies: dict[str, str]
+    """By the place of the entry in the job; only those on metadata from names."""
+
+
+def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
+    """Refuse now what would be refused after all images are read.
+
+    `names` are those of the sources in key order. Counts are of what is listed; what cannot be read, duplicates and thresholds on measures may lower them later.
+
+    Raises:
+        JobRejected: a value, class or sample that the input does not have, quotas that cannot be met, or an earlier job that
+            cannot be compared with.
+    """
+    selection = prepared.job.selection
+    embedding = next(facet for facet in prepared.facets if facet.kind == "embedding")
+    find_queries(selection, names, output=prepared.output, embedding=embedding)
+    categories = categories_of(names, selection.lightly_path_regex, keys=selection.metadata_keys())
+    samples = _names_only(names, categories, seed=prepared.job.seed)
+    entries = {
+        f"selection.strategies.{place}": entry
+        for place, entry in enumerate(selection.strategies)
+        if isinstance(entry.input, Metadata) and entry.input.key in categories
+    }
+    effects, passed = effects_of(entries, samples)
+    _check_quotas(selection, replace(samples, passed=kept(effects.values(), passed)))
+    return Foresight(
+        classes={key: _most_frequent(category) for key, category in categories.items()},
+        without_value={key: int(category.missing.sum()) for key, category in categories.items()},
+        more_values={key: max(0, len(one.values) - MAX_VALUES) for key, one in categories.items()},
+        strategies={at: _in_words(entries[at], effect) for at, effect in effects.items()},
+    )
+
+
+def _names_only(names: Sequence[str], categories: dict[str, Category], *, seed: int) -> Samples:
+    return Samples(
+        names=names,
+        embeddings=np.empty((len(names), 0), np.float32),
+        numbers={},
+        categories=categories,
+        queries={},
+        passed=np.ones(len(names), np.bool_),
+        seed=seed,
+        device=Device("cpu", "CPU", 1),
+    )
+
+
+def _most_frequent(category: Category) -> dict[str, int]:
+    counts = category.counts()
+    order = np.argsort(-counts, kind="stable")[:MAX_VALUES]
+    return {category.values[label]: int(counts[label]) for label in order}
+
+
+def _check_quotas(selection: Selection, samples: Samples) -> None:
+    job_rules = rules_of(selection, samples)
+    rules = job_rules.rules
+    asked, rows = selection.asked_of(len(samples.names)), len(samples.names)
+    try:
+        if rules.groups is None or not rules.quotas:
+            Gate(np.flatnonzero(samples.passed), asked, quotas=rules.quotas, rows=rows)
+        else:
+            pool = Pool(np.zeros((rows, 1), np.float32), samples.passed)
+            joined = units(pool, (), rules.groups, rules.quotas, np.empty(0, np.int64))
+            whole = np.arange(len(joined.sizes))
+            Gate(whole, asked, sizes=joined.sizes, quotas=joined.quotas, rows=len(whole))
+    except QuotaConflict as conflict:
+        raise job_rules.refused(conflict) from conflict
+
+
+def _in_words(entry: Entry, effect: Effect) -> str:
+    facts = described(entry, effect)
+    return f"{facts.type} {facts.detail}, strength {facts.strength:g}"

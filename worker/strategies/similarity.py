@@ -1,0 +1,23 @@
+"""Prefer what is near the samples of a query."""
+
+import numpy as np
+
+from jobs.inputs import Embeddings
+from jobs.selection import Entry, Similarity
+from worker.selection.similarity import similarity
+from worker.selection.terms import Weights
+from worker.strategy import Effect, Samples
+
+
+def effect(entry: Entry, samples: Samples, *, at: str) -> Effect:
+    """Return a term of similarities to the nearest sample of the query, measured among what passed the thresholds."""
+    asked, given = entry.strategy, entry.input
+    if not isinstance(asked, Similarity) or not isinstance(given, Embeddings) or given.query is None:
+        raise TypeError(f"{at}: expected a SIMILARITY to a query, got {asked.type}")
+    query = samples.queries[given.query]
+    left = samples.passed_embeddings
+    values = similarity(left, query, device=samples.device) if len(left) else np.empty(0)
+    source = f"samples that {given.query.job} selected" if given.query.job else "named samples"
+    return Effect(
+        term=Weights(samples.spread(values), strength=asked.strength), detail=f"to {len(query):,} {source}"
+    )
