@@ -22,11 +22,11 @@ import torch
 from numpy.typing import NDArray
 
 from worker.device import choose_device
-from worker.selection.bounds import upper_bounds
 from worker.selection.engine import covering_radius
 from worker.selection.farthest import Traversal, traverse
+from worker.selection.lookahead.bounds import upper_bounds
+from worker.selection.lookahead.shards import LocalShard
 from worker.selection.pool import Pool
-from worker.selection.shards import LocalShard
 
 T = TypeVar("T")
 

@@ -16,10 +16,10 @@ from worker.random_keys import random_keys, uniforms
 from worker.rules import rules_of
 from worker.selection import engine
 from worker.selection.draw import draw
-from worker.selection.gate import Gate
+from worker.selection.gates.gate import Gate
+from worker.selection.gates.quotas import QuotaConflict
 from worker.selection.pool import Pool
 from worker.selection.protected import too_near
-from worker.selection.quotas import QuotaConflict
 from worker.selection.rules import Protected, Rules
 from worker.selection.terms import Term, Weights
 from worker.strategy import Effect, Samples

@@ -13,10 +13,10 @@ from worker.effects import described, effects_of, kept
 from worker.prepare import Prepared
 from worker.queries import find_queries
 from worker.rules import rules_of
-from worker.selection.gate import Gate
+from worker.selection.gates.gate import Gate
+from worker.selection.gates.quotas import QuotaConflict
 from worker.selection.groups import units
 from worker.selection.pool import Pool
-from worker.selection.quotas import QuotaConflict
 from worker.strategy import Effect, Samples
 
 MAX_VALUES = 50

@@ -11,7 +11,7 @@ from jobs.rules import KeyBounds, bounds_by_key
 from jobs.selection import Selection
 from worker.analysis.goals import NamedQuota
 from worker.categories import Category
-from worker.selection.quotas import QuotaConflict
+from worker.selection.gates.quotas import QuotaConflict
 from worker.selection.rules import Quota, Rules
 from worker.strategy import Samples
 

@@ -6,7 +6,7 @@ from jobs.errors import JobRejected
 from jobs.selection import Selection
 from tests.worker.pools import pool
 from worker.rules import NO_BOUND, rules_of
-from worker.selection.quotas import QuotaConflict
+from worker.selection.gates.quotas import QuotaConflict
 
 CAMERAS = ["front", "back", None, "front", "left"]
 STRATEGIES = [{"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "DIVERSITY"}}]

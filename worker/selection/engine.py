@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from worker.device import Device
 from worker.selection.checks import check
 from worker.selection.farthest import farthest_first
-from worker.selection.gate import Gate
+from worker.selection.gates.gate import Gate
+from worker.selection.gates.quotas import UnitQuota
 from worker.selection.greedy import Ended, Picks, greedy, is_below
 from worker.selection.groups import units
 from worker.selection.objectives import Rows
 from worker.selection.pool import Pool
 from worker.selection.product import is_lazy, product
 from worker.selection.protected import too_near
-from worker.selection.quotas import UnitQuota
 from worker.selection.rules import Quota, Rules
 from worker.selection.submodular import maximise
 from worker.selection.terms import Diversity, Mode, Term, Weights

@@ -15,10 +15,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.selection.block import TIE, Block
-from worker.selection.bounds import Rows, upper_bounds
-from worker.selection.frame import Vectors
-from worker.selection.shards import LocalShard, Shard
+from worker.selection.lookahead.block import TIE, Block
+from worker.selection.lookahead.bounds import Rows, upper_bounds
+from worker.selection.lookahead.frame import Vectors
+from worker.selection.lookahead.shards import LocalShard, Shard
 
 __all__ = ["TIE", "Gate", "Traversal", "farthest_first", "traverse"]
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from worker.selection.gates.quotas import UnitQuota
 from worker.selection.pool import Pool
-from worker.selection.quotas import UnitQuota
 from worker.selection.rules import Quota
 from worker.selection.terms import Balance, Diversity, Objects, Term, Values, Weights
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from worker.device import Device
-from worker.selection.cover import cover
+from worker.selection.covering.cover import cover
+from worker.selection.covering.packing import Packing, best_packing, proven_radius
+from worker.selection.covering.products import Embeddings, Rows
+from worker.selection.covering.table import Table
 from worker.selection.farthest import farthest_first
-from worker.selection.packing import Packing, best_packing, proven_radius
-from worker.selection.products import Embeddings, Rows
-from worker.selection.table import Table
 
 _FAR_ROWS = 16
 """Rows a pick that the searches look at, at most."""

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.device import Device
-from worker.selection.cells import Frame, frame_of
 from worker.selection.exact import squared_between
-from worker.selection.tiles import nearest_squares
-from worker.selection.twins import twins_of
+from worker.selection.search.cells import Frame, frame_of
+from worker.selection.search.tiles import nearest_squares
+from worker.selection.search.twins import twins_of
 
 Vectors = NDArray[np.float32]
 Distances = NDArray[np.float64]

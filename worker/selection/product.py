@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from worker.selection.bounds import UpperBounds, upper_bounds
 from worker.selection.exact import squared_distances
 from worker.selection.greedy import TIE, Ended, Opening, Picks, is_below
+from worker.selection.lookahead.bounds import UpperBounds, upper_bounds
+from worker.selection.lookahead.standing import Peak, Standing
 from worker.selection.objectives import Rows
 from worker.selection.pool import Pool
-from worker.selection.standing import Peak, Standing
 from worker.selection.terms import Balance, Diversity, Mode, Term, Weights
 
 _BLOCK_ROWS = 1024

@@ -26,13 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.device import Device
-from worker.selection.concave import Additive, Concave
-from worker.selection.coverage_tables import Every, Points, side_by_side
-from worker.selection.facility import FacilityLocation
-from worker.selection.gate import Gate
+from worker.selection.facility.concave import Additive, Concave
+from worker.selection.facility.coverage_tables import Every, Points, side_by_side
+from worker.selection.facility.facility import FacilityLocation
+from worker.selection.facility.spacing import Spacing
+from worker.selection.gates.gate import Gate
 from worker.selection.greedy import Ended, is_below
 from worker.selection.pool import Pool
-from worker.selection.spacing import Spacing
 from worker.selection.terms import Balance, Diversity, Objects, Term, Values, Weights
 
 Rows = NDArray[np.int64]

@@ -5,8 +5,8 @@ import pytest
 
 from worker.analysis.proof import MAX_STEPS, insertion_curve, prove
 from worker.facts import Curve
+from worker.selection.covering.packing import Packing
 from worker.selection.interval import RadiusInterval
-from worker.selection.packing import Packing
 
 
 def test_prove__the_interval_holds_the_best_radius_of_all_selections() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from worker.device import Device
 from worker.selection.engine import covering_radius, select
 from worker.selection.farthest import farthest_first
-from worker.selection.gate import Gate
+from worker.selection.gates.gate import Gate
 from worker.selection.greedy import greedy
 from worker.selection.pool import Pool
 from worker.selection.rules import Protected, Quota, Rules

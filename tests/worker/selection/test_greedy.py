@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.worker.selection import problems, reference
-from worker.selection.gate import Gate
+from worker.selection.gates.gate import Gate
 from worker.selection.greedy import greedy
 from worker.selection.pool import Pool
 from worker.selection.terms import Balance, Diversity, Objects, Weights

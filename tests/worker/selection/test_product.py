@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from tests.worker.selection import problems
-from worker.selection import factors
-from worker.selection.gate import Gate
+from worker.selection.gates.gate import Gate
 from worker.selection.greedy import greedy
+from worker.selection.lookahead import factors
 from worker.selection.pool import Pool
 from worker.selection.product import is_lazy, product
 from worker.selection.rules import Quota

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.device import Device
-from worker.selection.gate import Gate
+from worker.selection.gates.gate import Gate
 from worker.selection.pool import Pool
 from worker.selection.rules import Quota
 from worker.selection.submodular import maximise

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worker.selection.centres import Centres
 from worker.selection.exact import squared_between
-from worker.selection.frame import Frame, Vectors, as_tensor
-from worker.selection.workspace import Workspace
+from worker.selection.lookahead.centres import Centres
+from worker.selection.lookahead.frame import Frame, Vectors, as_tensor
+from worker.selection.lookahead.workspace import Workspace
 
 Rows = NDArray[np.int64]
 

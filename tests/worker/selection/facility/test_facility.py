@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.device import Device
-from worker.selection.coverage_tables import Dense, Points, Sparse, side_by_side
-from worker.selection.facility import FacilityLocation
+from worker.selection.facility.coverage_tables import Dense, Points, Sparse, side_by_side
+from worker.selection.facility.facility import FacilityLocation
 
 CPU = Device("cpu", "CPU", 2)
 NOTHING = np.empty((0, 3), np.float32)

@@ -1,6 +1,6 @@
 import numpy as np
 
-from worker.selection.centres import Centres
+from worker.selection.lookahead.centres import Centres
 
 
 def test_centres__keep_vectors_in_order_whatever_their_portions():

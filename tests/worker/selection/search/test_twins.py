@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from worker.selection import twins
-from worker.selection.twins import twins_of
+from worker.selection.search.twins import twins_of
 
 
 def test_twins_of__lowest_rows_in_order_and_zero_is_zero():

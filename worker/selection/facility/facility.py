@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.device import Device
-from worker.selection.coverage_tables import Dense, Every, Points, Sparse
+from worker.selection.facility.coverage_tables import Dense, Every, Points, Sparse
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from worker.selection.cells import SLACK, UNDERFLOW, Cells, Frame, frame_of
 from worker.selection.exact import squared_between
+from worker.selection.search.cells import SLACK, UNDERFLOW, Cells, Frame, frame_of
 
 Vectors = NDArray[np.float32]
 Squares = NDArray[np.float64]

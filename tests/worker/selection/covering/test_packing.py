@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from worker.selection.packing import Packing, best_packing, proven_radius
+from worker.selection.covering.packing import Packing, best_packing, proven_radius
 
 
 def test_proven_radius__by_hand():

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
-from worker.selection.programs import Problem, fewest_rows, least_short, most_wanted
-from worker.selection.quotas import QuotaConflict, Table, profiles
+from worker.selection.gates.programs import Problem, fewest_rows, least_short, most_wanted
+from worker.selection.gates.quotas import QuotaConflict, Table, profiles
 
 Rows = NDArray[np.int64]
 Whole = NDArray[np.int64]

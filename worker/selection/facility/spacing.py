@@ -3,8 +3,8 @@
 import numpy as np
 
 from worker.device import Device
-from worker.selection.coverage_tables import Points
 from worker.selection.exact import squared_distances
+from worker.selection.facility.coverage_tables import Points
 from worker.selection.neighbours import nearest
 from worker.selection.terms import Diversity
 

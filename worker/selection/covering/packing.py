@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from worker.selection.covering.products import Embeddings, Rows, squared_products
 from worker.selection.exact import squared_distances
-from worker.selection.products import Embeddings, Rows, squared_products
 
 Weights = NDArray[np.int64]
 Table = NDArray[np.float32]

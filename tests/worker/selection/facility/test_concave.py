@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.selection.concave import Concave
+from worker.selection.facility.concave import Concave
 
 
 def test_concave__adds_what_the_formula_says():

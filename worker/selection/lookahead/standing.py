@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from worker.selection import factors
-from worker.selection.factors import Ends, Shares, ShareState, Sum
 from worker.selection.gain import BalanceGain
+from worker.selection.lookahead import factors
+from worker.selection.lookahead.factors import Ends, Shares, ShareState, Sum
+from worker.selection.lookahead.spread import VectorSpread
 from worker.selection.objectives import BalanceObjective, Rows
 from worker.selection.pool import Pool
-from worker.selection.spread import VectorSpread
 from worker.selection.terms import Balance, Diversity, Mode, Term, Values, Weights
 
 

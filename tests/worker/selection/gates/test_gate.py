@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from worker.selection.gate import Gate
-from worker.selection.quotas import QuotaConflict, UnitQuota
+from worker.selection.gates.gate import Gate
+from worker.selection.gates.quotas import QuotaConflict, UnitQuota
 from worker.selection.rules import Quota
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from worker.selection.block import TIE, Block
+from worker.selection.lookahead.block import TIE, Block
 
 
 def reference(x, squares):

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.selection.frame import Frame
+from worker.selection.lookahead.frame import Frame
 
 
 def products(x, norms):

@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.selection.bounds import UpperBounds
-from worker.selection.frame import Vectors
+from worker.selection.lookahead.bounds import UpperBounds
+from worker.selection.lookahead.frame import Vectors
 
 Rows = NDArray[np.int64]
 Squares = NDArray[np.float64]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from worker.selection.cover import cover
+from worker.selection.covering.cover import cover
 
 
 def test_cover__leaves_a_local_optimum():

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.selection.bounds import upper_bounds
 from worker.selection.farthest import farthest_first, traverse
-from worker.selection.shards import LocalShard, Shards
+from worker.selection.lookahead.bounds import upper_bounds
+from worker.selection.lookahead.shards import LocalShard, Shards
 
 KINDS = ("gaussian", "level", "identical", "clustered")
 

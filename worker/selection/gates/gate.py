@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from worker.selection.completion import Completion
-from worker.selection.flows import Flow, sides_of
-from worker.selection.limits import Closing, Limits, OneKey
-from worker.selection.quotas import Table, UnitQuota, profiles, table
+from worker.selection.gates.completion import Completion
+from worker.selection.gates.flows import Flow, sides_of
+from worker.selection.gates.limits import Closing, Limits, OneKey
+from worker.selection.gates.quotas import Table, UnitQuota, profiles, table
 from worker.selection.rules import Quota
 from worker.selection.terms import Values
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.selection.products import Rows
+from worker.selection.covering.products import Rows
 
 Table = NDArray[np.float32]
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from worker.selection.gate import Gate
-from worker.selection.quotas import QuotaConflict, UnitQuota, profiles, table
+from worker.selection.gates.gate import Gate
+from worker.selection.gates.quotas import QuotaConflict, UnitQuota, profiles, table
 from worker.selection.rules import Quota
 
 

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from worker.selection.exact import squared_between
-from worker.selection.frame import Frame, Vectors, as_tensor
+from worker.selection.lookahead.frame import Frame, Vectors, as_tensor
 
 Rows = NDArray[np.int64]
 Squares = NDArray[np.float64]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.selection.products import Embeddings, Rows, squared_products
+from worker.selection.covering.products import Embeddings, Rows, squared_products
 
 _ADDED_ROWS = 64
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from tests.worker.selection import problems
+from worker.selection.lookahead.spread import VectorSpread
 from worker.selection.objectives import DiversityObjective
-from worker.selection.spread import VectorSpread
 
 
 @pytest.mark.parametrize("scale", [1e-18, 1.0, 1e15])

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.selection.bounds import upper_bounds
+from worker.selection.lookahead.bounds import upper_bounds
 
 
 def true_squares(x, candidates, centres):

@@ -1,0 +1,1 @@
+"""Exact nearest neighbours by products: vectors in cells, tiles of products, twins taken together."""
