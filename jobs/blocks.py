@@ -113,3 +113,10 @@ class Report(Contract):
     images: Literal["none", "blur", "thumb"] = Field(
         default="thumb", description="pictures in the report: none, blurred beyond recognition, or thumbnails"
     )
+    radius_steps: Whole = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="steps of a search that narrows the interval of the best possible covering radius; 0: no search,"
+        " 2000: seconds to minutes",
+    )

@@ -209,7 +209,9 @@ class Proof(Fact):
     optimum_low: Distance | None = Field(
         description="no selection of this size has a smaller radius than this"
     )
-    optimum_high: Distance | None = Field(description="the radius reached: the best possible is at most this")
+    optimum_high: Distance | None = Field(
+        description="the best possible radius is at most this: the radius reached, or a smaller one that a search found"
+    )
     reason: str | None = Field(description="why there is no interval")
     insertion: Curve
 

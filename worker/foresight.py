@@ -1,22 +1,27 @@
 """What can be said of a job's strategies and rules from the names in the listing alone, before any image is read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from jobs.inputs import Metadata
-from jobs.selection import Entry, Selection
+from jobs.selection import Balance, Diversity, Entry, Selection, Threshold, Weights
+from jobs.strategies import TargetRange
 from worker.categories import Category, categories_of
-from worker.device import Device
+from worker.device import Device, choose_device, memory_bytes
 from worker.effects import described, effects_of, kept
+from worker.errors import JobFailed
 from worker.prepare import Prepared
 from worker.queries import find_queries
 from worker.rules import rules_of
+from worker.selection import terms
 from worker.selection.gates.gate import Gate
 from worker.selection.gates.quotas import QuotaConflict
 from worker.selection.groups import units
+from worker.selection.memory import refuse_if_too_large, required_bytes, way_of
 from worker.selection.pool import Pool
+from worker.selection.terms import Term
 from worker.strategy import Effect, Samples
 
 MAX_VALUES = 50
@@ -43,6 +48,7 @@ def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
     Raises:
         JobRejected: a value, class or sample that the input does not have, quotas that cannot be met, or an earlier job that
             cannot be compared with.
+        JobFailed: the selection needs more memory than there is; the text has the formula.
     """
     selection = prepared.job.selection
     embedding = next(facet for facet in prepared.facets if facet.kind == "embedding")
@@ -56,6 +62,7 @@ def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
     }
     effects, passed = effects_of(entries, samples)
     _check_quotas(selection, replace(samples, passed=kept(effects.values(), passed)))
+    _check_memory(prepared, len(names), effects.values())
     return Foresight(
         classes={key: _most_frequent(category) for key, category in categories.items()},
         without_value={key: int(category.missing.sum()) for key, category in categories.items()},
@@ -97,6 +104,42 @@ def _check_quotas(selection: Selection, samples: Samples) -> None:
             Gate(whole, asked, sizes=joined.sizes, quotas=joined.quotas, rows=len(whole))
     except QuotaConflict as conflict:
         raise job_rules.refused(conflict) from conflict
+
+
+def _check_memory(prepared: Prepared, rows: int, known: Iterable[Effect]) -> None:
+    """Count every listed source as a candidate, since all of them may be."""
+    selection, dimension = prepared.job.selection, prepared.identity.dimension
+    parts = required_bytes(
+        rows,
+        min(dimension, prepared.job.embedding.dimension or dimension),
+        selection.asked_of(rows),
+        way=way_of(
+            [_of_its_kind(one) for one in selection.strategies if not isinstance(one.strategy, Threshold)],
+            selection.mode,
+        ),
+        device=choose_device(prepared.settings.device),
+        quotas=len({quota.key for quota in selection.quotas}),
+        classes=sum(len(effect.classes) for effect in known),
+        is_grouped=selection.groups is not None,
+    )
+    try:
+        refuse_if_too_large(parts, prepared.settings.memory_bytes or memory_bytes())
+    except ValueError as error:
+        raise JobFailed(str(error)) from error
+
+
+def _of_its_kind(entry: Entry) -> Term:
+    """Return a term without values: its kind and strength decide which way a selection takes."""
+    nothing, strength = np.empty(0), entry.strategy.strength
+    match entry.strategy:
+        case Diversity():
+            return terms.Diversity(strength)
+        case Balance():
+            return terms.Balance(nothing, nothing, strength)
+        case Weights(target_range=TargetRange()):
+            return terms.Weights(nothing, strength, target=(0.0, 0.0))
+        case _:
+            return terms.Weights(nothing, strength)
 
 
 def _in_words(entry: Entry, effect: Effect) -> str:

@@ -27,6 +27,7 @@ from worker.layout import CHUNKS, job_key
 from worker.manifest import NOT_UTF8, Plan
 from worker.media.extensions import kind_of
 from worker.name_lines import to_lines
+from worker.narrowed import narrowed
 from worker.pool_samples import pool_samples
 from worker.prepare import Prepared
 from worker.publish import SELECTED, TEXT, Results
@@ -82,6 +83,15 @@ def select(prepared: Prepared, plan: Plan, results: Results, *, device: Device, 
         goals=choice.goals,
         explanation=explanation,
         columns=columns,
+        narrowed=narrowed(
+            gathered.embedding,
+            choice.rows,
+            choice.candidates,
+            steps=prepared.job.report.radius_steps,
+            seed=prepared.job.seed,
+            device=device,
+            events=events,
+        ),
         seed=prepared.job.seed,
         device=device,
     )

@@ -97,6 +97,11 @@ class Settings(BaseSettings):
     inflight_bytes: int = Field(
         default=512 * 2**20, ge=2**20, description="bytes of undecoded objects in memory"
     )
+    memory_bytes: int = Field(
+        default=0,
+        ge=0,
+        description="memory that a selection may need; 0: the machine's, or its container's limit",
+    )
     cache_dir: Path = Field(default_factory=_default_cache_dir, description="model files made here")
     weights_dirs: Annotated[list[Path], NoDecode] = Field(
         default=[], description="local folders from which a job may load model weights"

@@ -8,7 +8,7 @@ import pytest
 from tests.photos import make_photos
 from tests.worker.runs import DIVERSITY, job, prepared, select
 from worker.check import Forecast, forecast
-from worker.errors import JobRejected
+from worker.errors import JobFailed, JobRejected
 
 PATTERN = r"^(?P<camera>[a-z]+)/(?P<drive>\d)"
 CAMERA = {"type": "METADATA", "key": "camera"}
@@ -146,3 +146,12 @@ def test_forecast__negative_weights_in_names(tmp_path: Path) -> None:
     ):
         foreseen(document)
     assert foreseen(text(tmp_path / "in", tmp_path, weights, cold, lightly_path_regex=pattern)).asked == 6
+
+
+def test_forecast__refuses_what_does_not_fit_into_memory(photos: Path, tmp_path: Path) -> None:
+    small = prepared(text(photos, tmp_path), memory_bytes=1000)
+    with pytest.raises(
+        JobFailed,
+        match=r"memory: this selection needs .* and .* may be used \(embeddings 4 \* rows \* dimension",
+    ):
+        forecast(small)

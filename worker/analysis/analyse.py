@@ -19,6 +19,7 @@ from worker.analysis.scatter import scatter
 from worker.analysis.verdict import judge
 from worker.device import Device
 from worker.facts import Analysis, SetName
+from worker.selection.interval import RadiusInterval
 from worker.selection.terms import Balance
 
 STAGE = 100
@@ -36,6 +37,7 @@ def analyse(
     goals: Goals,
     explanation: Explanation,
     columns: Sequence[NumericColumn | TextColumn] = (),
+    narrowed: RadiusInterval | None = None,
     seed: int,
     device: Device,
 ) -> Analysis:
@@ -44,7 +46,7 @@ def analyse(
     `embeddings` is (n, d) float32, in the space that the selection used; `names` its n sample names; `selected`
     the picked rows in pick order; `candidates` (n,) which rows could be picked; `preselected` (n,) which rows
     were kept by earlier jobs: they are no input, and every selection and random draw is joined with them. `goals` is
-    what the job asked for, `explanation` the replay of the picks.
+    what the job asked for, `explanation` the replay of the picks, `narrowed` what a search found about the best radius.
 
     Memory beyond the arguments: one copy of the embeddings where some rows are preselected, about 40 bytes a row,
     and what `neighbours` needs for one block. The largest work is n x (selected + preselected) distances; the
@@ -103,6 +105,7 @@ def analyse(
             is_candidate=candidates[inputs] if len(coverage) else np.empty(0, bool),
             separation=float(own.min()) if len(own) else None,
             insertion=insertion,
+            narrowed=narrowed,
         ),
         scatter=scatter(
             embeddings, names=names, inputs=inputs, selected=selected, preselected=before, seed=seed

@@ -36,13 +36,24 @@ class Proof(Section):
 def _interval(found: ProofFacts, selected: int) -> Block:
     if found.optimum_low is None or found.optimum_high is None:
         return Callout("neutral", "No interval can be proven", f"Because {found.reason}.")
-    factor = found.optimum_high / found.optimum_low
+    reached = found.radius_candidates or found.optimum_high
+    better = (
+        f" A search found as many other samples that come within {distance(found.optimum_high)} of every candidate."
+        if found.optimum_high < reached
+        else ""
+    )
+    apart = min(found.separation or reached, reached)
+    proof = (
+        "Samples far apart, found by a search, prove this."
+        if found.optimum_low > apart / 2
+        else "Distances between the kept samples alone prove this."
+    )
     return Callout(
         "neutral",
-        f"Within a factor of {factor:.2f} of the best possible, proven on this data",
-        f"Every candidate is at most {distance(found.optimum_high)} from a kept sample. No selection of "
+        f"Within a factor of {reached / found.optimum_low:.2f} of the best possible, proven on this data",
+        f"Every candidate is at most {distance(reached)} from a kept sample.{better} No selection of "
         f"{plural(selected, 'sample')} from these candidates, however it is made, gets below "
-        f"{distance(found.optimum_low)}. Distances between the kept samples alone prove this.",
+        f"{distance(found.optimum_low)}. {proof}",
     )
 
 
