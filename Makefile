@@ -29,7 +29,7 @@ schema: $(VENV)/.dev  ## write the JSON Schemas in docs/ anew
 	$(BIN)/framesift schema > docs/job.schema.json
 	$(BIN)/python -c 'import json; from worker.facts import Facts; print(json.dumps(Facts.model_json_schema(), indent=2))' > docs/report.schema.json
 
-bench: $(VENV)/.bench  ## measure side by side with peers and print ratios (about 10 minutes)
+bench: $(VENV)/.dev  ## measure side by side with peers and print ratios (half an hour)
 	$(BIN)/python -m benchmarks
 
 help:  ## list the targets
@@ -49,9 +49,4 @@ $(VENV)/.worker: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.worker
 	@echo "Installing the tools for tests and checks into $(VENV)"
 	$(PIP) --editable '.[worker,$(FAISS),dev]'
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/.dev
-	@echo "Installing the peers to measure against into $(VENV)"
-	$(PIP) --editable '.[worker,$(FAISS),dev,bench]'
 	@touch $@

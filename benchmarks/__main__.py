@@ -8,9 +8,14 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-NEEDED = {"lightly_mundig": "bench", "nanio": "dev"}
+NEEDED = ("lightly_mundig", "nanio")
 BENCHMARKS = {
     "diversity": ["--quick"],
+    "mixture": ["--quick"],
+    "typicality": ["--quick"],
+    "peers": ["--quick"],
+    "digits": ["--quick"],
+    "interval": ["--quick"],
     "pipeline": ["--quick"],
     "memory": ["100000", "32", "100"],
 }
@@ -24,9 +29,9 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="small cases: whether it runs, not how fast")
     quick = parser.parse_args().quick
-    for package, extra in NEEDED.items():
+    for package in NEEDED:
         if find_spec(package) is None:
-            raise SystemExit(f"benchmarks need {package}: pip install 'framesift[worker,cpu,{extra}]'")
+            raise SystemExit(f"benchmarks need {package}: pip install 'framesift[worker,cpu,dev]'")
     for name, smoke in BENCHMARKS.items():
         sys.stdout.write(f"\n## {name}\n\n")
         sys.stdout.flush()

@@ -4,7 +4,7 @@
 
 Our selection and the product take turns, so that a busy machine slows both alike, and the table has medians; mundig, which
 takes far longer, runs once in between. Ratios are the result; seconds belong to the machine. `multiplied` is the share of
-all row-centre pairs that took part in a product. Needs the extra `bench`.
+all row-centre pairs that took part in a product. Needs the extra `dev`.
 """
 
 import argparse

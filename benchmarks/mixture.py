@@ -4,7 +4,7 @@
     python -m benchmarks.mixture --agreement 1000
 
 Runs take turns, so that a busy machine slows both alike, and the table has medians. Ratios are the result; seconds belong to
-the machine. Seconds of processor time count all threads. Needs the extra `bench`.
+the machine. Seconds of processor time count all threads. Needs the extra `dev`.
 """
 
 import argparse

@@ -6,7 +6,7 @@ Runs are interleaved, so that a busy machine slows all alike. lightly-mundig's t
 the first fifth of them and multiplied by 25, and FAISS and the product are measured on a tenth of the queries and multiplied by 10.
 Every figure is of the clock on the wall, and in brackets of the CPU time of all threads (lightly-mundig uses one thread
 here), which a busy machine moves less. FILE is a .npy array, or the samples.parquet of a result folder. Ratios are the result; seconds belong to the machine.
-Needs the extra `bench`.
+Needs the extra `dev`.
 """
 
 import argparse

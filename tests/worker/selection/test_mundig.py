@@ -8,7 +8,7 @@ from worker.selection.engine import select
 from worker.selection.pool import Pool
 from worker.selection.terms import Balance, Diversity, Objects, Weights
 
-pytest.importorskip("lightly_mundig", reason="lightly-mundig is in the extra `bench`")
+pytest.importorskip("lightly_mundig", reason="lightly-mundig is in the extra `dev`")
 
 from benchmarks.agreement import largest_shortfall, mundig_picks, problem, run_mundig
 

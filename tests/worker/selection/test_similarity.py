@@ -23,7 +23,7 @@ def test_similarity__is_the_formula():
 
 @pytest.mark.parametrize("q", [1, 7])
 def test_similarity__equals_the_other_engine(q):
-    mundig = pytest.importorskip("lightly_mundig", reason="lightly-mundig is not installed (extra bench)")
+    mundig = pytest.importorskip("lightly_mundig", reason="lightly-mundig is not installed (extra dev)")
     rng = np.random.default_rng(q)
     x, queries = (
         rng.standard_normal((300, 8)).astype(np.float32),
@@ -66,7 +66,7 @@ def test_similarity_of_objects__is_the_largest_and_0_without_any():
 
 
 def test_similarity_of_objects__ranks_as_the_other_engine():
-    mundig = pytest.importorskip("lightly_mundig", reason="lightly-mundig is not installed (extra bench)")
+    mundig = pytest.importorskip("lightly_mundig", reason="lightly-mundig is not installed (extra dev)")
     rng = np.random.default_rng(3)
     x, owners = rng.standard_normal((60, 4)).astype(np.float32), np.sort(rng.integers(0, 20, 60))
     queries = rng.standard_normal((2, 4)).astype(np.float32)

@@ -27,7 +27,7 @@ def test_typicality__is_the_formula(k):
 
 @pytest.mark.parametrize("k", [2, 3, 11, 20])
 def test_typicality__equals_the_other_engine(k):
-    mundig = pytest.importorskip("lightly_mundig", reason="lightly-mundig is not installed (extra bench)")
+    mundig = pytest.importorskip("lightly_mundig", reason="lightly-mundig is not installed (extra dev)")
     x = np.random.default_rng(k).standard_normal((500, 16)).astype(np.float32)
 
     theirs = mundig.Typicality(x).calculate_typicality(k)
@@ -88,7 +88,7 @@ def test_typicality_of_objects__is_the_mean_and_0_without_any():
 
 
 def test_typicality_of_objects__ranks_as_the_other_engine():
-    mundig = pytest.importorskip("lightly_mundig", reason="lightly-mundig is not installed (extra bench)")
+    mundig = pytest.importorskip("lightly_mundig", reason="lightly-mundig is not installed (extra dev)")
     rng = np.random.default_rng(3)
     x, owners = rng.standard_normal((60, 4)).astype(np.float32), np.sort(rng.integers(0, 20, 60))
     selection = mundig.Selection()
