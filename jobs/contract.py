@@ -129,7 +129,8 @@ def _line(error: ErrorDetails, given: Mapping[str, Any]) -> str:
         case "too_short" | "too_long" as length:
             least = length == "too_short"
             bound = context["min_length" if least else "max_length"]
-            says = f"should have {bound} item{'s' * (bound != 1)} at {'least' if least else 'most'}"
+            what = "character" if isinstance(value, str) else "item"
+            says = f"should have {bound} {what}{'s' * (bound != 1)} at {'least' if least else 'most'}"
         case other:
             text = error["msg"].replace("Input should", "should").replace("String should", "should")
             says = f"{_TYPES.get(other, text)} (got {shown(value)})"

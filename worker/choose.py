@@ -1,7 +1,7 @@
 """From a job's strategies and a pool to the rows that are selected."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from worker.analysis.goals import Goal, Goals
 from worker.effects import described, effects_of, kept
 from worker.facts import EndedName, StrategyFacts
 from worker.random_keys import random_keys, uniforms
+from worker.rendering.text import plural
 from worker.rules import rules_of
 from worker.selection import engine
 from worker.selection.draw import draw
@@ -27,10 +28,10 @@ from worker.strategy import Effect, Samples
 Mask = NDArray[np.bool_]
 
 _ENDED: dict[EndedName, str] = {
-    "too_close": "whatever is left is nearer to the selection than stopping_condition_minimum_distance allows",
+    "too_close": "the best candidate left is nearer to the selection than stopping_condition_minimum_distance",
     "max_sum": "stopping_condition_max_sum was reached",
     "minimum_typicality": "the best candidate was less typical than stopping_condition_minimum_typicality",
-    "rules": "no further sample fits the quotas, or no further group is small enough",
+    "rules": "no further sample fits the quotas, or no further group is small enough for what is left of n_samples",
 }
 
 
@@ -62,7 +63,7 @@ def choose(samples: Samples, job: SelectionJob, *, asked: int) -> Choice:
     candidates = kept(effects, passed)
     near = _near(samples, selection, candidates)
     candidates[near] = False
-    ranked = any(effect.term is not None for effect in effects)
+    ranked = any(effect.term is not None and effect.term.strength for effect in effects)
     try:
         found = _picked(samples, effects, candidates, rules=rules.rules, job=job, asked=asked)
     except QuotaConflict as conflict:
@@ -76,6 +77,7 @@ def choose(samples: Samples, job: SelectionJob, *, asked: int) -> Choice:
         warnings=(
             *(warning for effect in effects for warning in effect.warnings),
             *_warnings(candidates, found, asked=asked, ranked=ranked, near=len(near)),
+            *_missed_ranges(selection.strategies, effects, found.rows),
         ),
         goals=Goals(
             terms=_goals(selection.strategies, effects),
@@ -113,13 +115,15 @@ def _picked(
     keys = random_keys(job.seed, samples.names)
     if not terms and not rules.quotas and rules.groups is None:
         return engine.Selection(draw(candidates, keys, asked))
+    if not any(term.strength for term in terms):  # what has no strength may still stop or keep apart
+        terms.append(Weights(_drawing_lots(1.0 - uniforms(keys), candidates, rules)))
     return engine.select(
         Pool(samples.embeddings, candidates),
-        terms or [Weights(_drawing_lots(uniforms(keys), candidates, rules))],
+        terms,
         asked,
         device=samples.device,
         rules=rules,
-        mode=job.selection.mode if terms else "objective_product",
+        mode=job.selection.mode,
     )
 
 
@@ -157,11 +161,25 @@ def _goal_name(entry: Entry) -> str:
     return f"{name} of {source}" if source else name
 
 
+def _missed_ranges(
+    entries: Sequence[Entry], effects: Sequence[Effect], rows: NDArray[np.int64]
+) -> Iterator[str]:
+    for entry, effect in zip(entries, effects, strict=True):
+        if isinstance(effect.term, Weights) and effect.term.target is not None and len(rows):
+            least, most = effect.term.target
+            total = float(effect.term.values[rows].sum())
+            if not least * (1 - 1e-9) <= total <= most * (1 + 1e-9):
+                yield (
+                    f"The {_goal_name(entry)} add up to {total:g}, outside target_range"
+                    f" ({least:g} to {'any' if most == np.inf else format(most, 'g')})."
+                )
+
+
 def _warnings(candidates: Mask, found: engine.Selection, *, asked: int, ranked: bool, near: int) -> list[str]:
     count, picked = int(candidates.sum()), len(found.rows)
     warnings = []
     if near:
-        warnings.append(f"{near:,} samples lie within the radius of protected ones, so they were left out.")
+        warnings.append(f"Left out: {plural(near, 'sample')} within the radius of a protected one.")
     if not count:
         warnings.append(
             "No sample is left after the thresholds and what else leaves samples out: nothing was selected."
@@ -170,8 +188,10 @@ def _warnings(candidates: Mask, found: engine.Selection, *, asked: int, ranked: 
         warnings.append(f"{picked:,} of {asked:,} samples were selected: {_ENDED[found.ended]}.")
     elif asked > count:
         warnings.append(
-            f"{asked:,} samples were asked for, but there are only {count:,}: all of them were selected."
+            f"{plural(asked, 'sample was', 'samples were')} asked for, but only {count:,} can be picked: all of them were selected."
         )
     if not ranked:
-        warnings.append("No strategy ranks the samples, so those that pass were drawn uniformly at random.")
+        warnings.append(
+            "No strategy with a strength ranks the samples, so those that pass were drawn uniformly at random."
+        )
     return warnings

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from jobs.errors import JobRejected
+from worker.rendering.text import visible
 
 if TYPE_CHECKING:
     from jobs.spec import Job
@@ -94,7 +95,8 @@ def check(
         if as_json:
             out.print_json(json.dumps(asdict(found)))
             return
-        out.print(_forecast_text(found), markup=False)
+        for line in _forecast_lines(found):
+            out.print(visible(line), markup=False)
 
 
 @app.command()
@@ -190,7 +192,7 @@ def _exit_codes() -> Iterator[None]:
 
 
 def _stop(text: str, code: int) -> typer.Exit:
-    err.print(text, style="red" if code != STOPPED else "yellow", markup=False)
+    err.print(visible(text), style="red" if code != STOPPED else "yellow", markup=False)
     return typer.Exit(code)
 
 
@@ -216,7 +218,7 @@ def _job(
     text = None if job_file is None else _read(job_file)
     parsed = parse_job_with_warnings(job_document(text, options=given, assignments=sets))
     for warning in parsed.warnings:
-        err.print(f"warning: {warning}", style="yellow", markup=False)
+        err.print(visible(f"warning: {warning}"), style="yellow", markup=False)
     return parsed.job
 
 
@@ -266,12 +268,12 @@ def _show(outcome: "Outcome", *, as_json: bool) -> None:
             out.print(f"{what:<10}{outcome.result_url}{name}", markup=False)
     out.print(f"{'All files':<10}{outcome.result_url}", markup=False)
     for warning in outcome.warnings:
-        err.print(f"Note: {warning}", style="yellow", markup=False)
+        err.print(visible(f"Note: {warning}"), style="yellow", markup=False)
     if outcome.pdf_error:
         err.print(f"No PDF: {outcome.pdf_error}", style="yellow", markup=False)
 
 
-def _forecast_text(found: "Forecast") -> str:
+def _forecast_lines(found: "Forecast") -> list[str]:
     lines = [
         f"input     {found.input_url}: {found.sources:,} images, {found.source_bytes:,} bytes",
         f"ignored   {', '.join(f'{n:,} {ext}' for ext, n in found.ignored.items()) or 'nothing'}",
@@ -293,7 +295,7 @@ def _forecast_text(found: "Forecast") -> str:
     lines += [f"strategy  {text}" for text in found.strategies.values()]
     if found.resumes:
         lines.append(f"resumes   {found.resumes}, which did not end; --fresh starts a new run")
-    return "\n".join(lines)
+    return lines
 
 
 if __name__ == "__main__":

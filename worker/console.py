@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from worker.events import Fields
+from worker.rendering.text import visible
 
 PLAIN_EVERY_S = 10.0
 HIDDEN = frozenset({"ts", "level", "event", "text"})
@@ -63,7 +64,7 @@ class _Quiet:
         pass
 
     def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 class _JsonLines(_Quiet):
@@ -123,7 +124,7 @@ class _Bars(_Quiet):
     def __call__(self, record: dict[str, Fields]) -> None:
         if record["event"] != "progress":
             style = "yellow" if record["level"] == "warning" else "dim"
-            self._progress.console.print(f"[{style}]{escape(_sentence(record))}[/]", highlight=False)
+            self._progress.console.print(f"[{style}]{escape(visible(_sentence(record)))}[/]", highlight=False)
             return
         stage, done, total = str(record["stage"]), int(str(record["done"])), int(str(record["total"]))
         if stage not in self._tasks:

@@ -51,8 +51,11 @@ class Counts(Fact):
     samples: Count = Field(description="samples made from them; one for an image, several for a video")
     duplicates: Count = Field(description="samples whose bytes equal another sample's")
     pool: Count = Field(description="samples that the selection looked at: samples - duplicates")
-    dropped: Count = Field(description="samples of the pool outside a threshold")
-    candidates: Count = Field(description="samples that could be picked: pool - dropped")
+    dropped: Count = Field(
+        description="samples of the pool outside a threshold, or without a value that a strategy needs"
+    )
+    protected: Count = Field(default=0, description="further samples too near to a protected one")
+    candidates: Count = Field(description="samples that could be picked: pool - dropped - protected")
     asked: Count = Field(description="samples that the job asked for")
     selected: Count = Field(description="samples picked")
     preselected: Count = Field(default=0, description="samples kept by earlier jobs (the datapool)")
@@ -65,7 +68,10 @@ class Counts(Fact):
                 self.ignored + sum(self.skipped.values()) + self.read,
             ),
             "samples = duplicates + pool": (self.samples, self.duplicates + self.pool),
-            "pool = dropped + candidates": (self.pool, self.dropped + self.candidates),
+            "pool = dropped + protected + candidates": (
+                self.pool,
+                self.dropped + self.protected + self.candidates,
+            ),
         }
         for claim, (left, right) in sums.items():
             if left != right:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jobs.errors import JobRejected
 from jobs.inputs import Metadata
 from jobs.selection import Balance, Diversity, Entry, Selection, Threshold, Weights
 from jobs.strategies import TargetRange
@@ -61,7 +62,16 @@ def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
         if isinstance(entry.input, Metadata) and entry.input.key in categories
     }
     effects, passed = effects_of(entries, samples)
-    _check_quotas(selection, replace(samples, passed=kept(effects.values(), passed)))
+    thresholds = {
+        f"selection.strategies.{place}"
+        for place, entry in enumerate(selection.strategies)
+        if isinstance(entry.strategy, Threshold)
+    }
+    _check_quotas(
+        selection,
+        replace(samples, passed=kept(effects.values(), passed)),
+        final=thresholds <= entries.keys(),
+    )
     _check_memory(prepared, len(names), effects.values())
     return Foresight(
         classes={key: _most_frequent(category) for key, category in categories.items()},
@@ -90,20 +100,27 @@ def _most_frequent(category: Category) -> dict[str, int]:
     return {category.values[label]: int(counts[label]) for label in order}
 
 
-def _check_quotas(selection: Selection, samples: Samples) -> None:
+def _check_quotas(selection: Selection, samples: Samples, *, final: bool) -> None:
+    """Refuse quotas that cannot be met; if `final`, as no threshold is still to come, also rules that let nothing through."""
     job_rules = rules_of(selection, samples)
     rules = job_rules.rules
     asked, rows = selection.asked_of(len(samples.names)), len(samples.names)
     try:
-        if rules.groups is None or not rules.quotas:
-            Gate(np.flatnonzero(samples.passed), asked, quotas=rules.quotas, rows=rows)
+        if rules.groups is None:
+            candidates, sizes = np.flatnonzero(samples.passed), None
+            gate = Gate(candidates, asked, quotas=rules.quotas, rows=rows)
         else:
             pool = Pool(np.zeros((rows, 1), np.float32), samples.passed)
             joined = units(pool, (), rules.groups, rules.quotas, np.empty(0, np.int64))
-            whole = np.arange(len(joined.sizes))
-            Gate(whole, asked, sizes=joined.sizes, quotas=joined.quotas, rows=len(whole))
+            candidates, sizes = np.arange(len(joined.sizes)), joined.sizes
+            gate = Gate(candidates, asked, sizes=sizes, quotas=joined.quotas, rows=len(candidates))
     except QuotaConflict as conflict:
         raise job_rules.refused(conflict) from conflict
+    if len(candidates) and final and len(gate.start()) == len(candidates):
+        smallest = f"; the smallest group has {int(sizes.min()):,} samples" if sizes is not None else ""
+        raise JobRejected(
+            f"selection: nothing can be picked within groups and quotas, with {asked:,} to select{smallest}"
+        )
 
 
 def _check_memory(prepared: Prepared, rows: int, known: Iterable[Effect]) -> None:

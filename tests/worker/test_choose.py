@@ -105,7 +105,9 @@ def test_choose__nothing_left_is_no_error_for_any_strategy(strategy: dict[str, A
 def test_choose__more_than_there_are_is_all_of_them() -> None:
     found = chosen(job(DIVERSITY, n=50))
     assert sorted(found.rows.tolist()) == list(range(10))
-    assert found.warnings == ("50 samples were asked for, but there are only 10: all of them were selected.",)
+    assert found.warnings == (
+        "50 samples were asked for, but only 10 can be picked: all of them were selected.",
+    )
 
 
 def test_choose__all_zero_weights_take_the_first_rows_and_say_so() -> None:
@@ -120,9 +122,23 @@ def test_choose__without_a_ranking_strategy_it_is_a_draw() -> None:
     assert len(found.rows) == 3
     assert found.candidates[found.rows].all()
     assert found.warnings == (
-        "No strategy ranks the samples, so those that pass were drawn uniformly at random.",
+        "No strategy with a strength ranks the samples, so those that pass were drawn uniformly at random.",
     )
     assert found.goals.terms == ()
+
+
+def test_choose__strategies_without_strength_leave_a_draw() -> None:
+    lots = chosen(job(fast(0), n=3))
+    found = chosen(job(metadata("speed", type="WEIGHTS", strength=0), n=3))
+    assert sorted(found.rows.tolist()) == sorted(lots.rows.tolist())
+    assert found.warnings == lots.warnings
+
+
+def test_choose__says_that_a_sum_missed_its_range() -> None:
+    far = metadata("speed", type="WEIGHTS", targetRange={"minSum": 1e6, "maxSum": 2e6})
+    near = metadata("speed", type="WEIGHTS", targetRange={"minSum": 0})
+    assert "outside target_range (1e+06 to 2e+06)" in chosen(job(far, n=3)).warnings[-1]
+    assert chosen(job(near, n=3)).warnings == ()
 
 
 def test_choose__a_draw_keeps_to_quotas() -> None:
@@ -163,7 +179,7 @@ def test_choose__a_selection_that_ends_early_says_why() -> None:
     assert sorted(CAMERAS[row] or "" for row in found.rows) == ["", "back"]
     assert found.goals.ended == "rules"
     assert found.warnings == (
-        "2 of 4 samples were selected: no further sample fits the quotas, or no further group is small enough.",
+        "2 of 4 samples were selected: no further sample fits the quotas, or no further group is small enough for what is left of n_samples.",
     )
 
 
@@ -187,7 +203,7 @@ def test_choose__nothing_near_a_protected_sample() -> None:
     found = chosen(job(DIVERSITY, n=10, protected={"query": QUERY, "radius": radius}))
     assert sorted(found.rows.tolist()) == np.flatnonzero(distances > radius).tolist()
     assert found.goals.protected_count == 4
-    assert found.warnings[0] == "4 samples lie within the radius of protected ones, so they were left out."
+    assert found.warnings[0] == "Left out: 4 samples within the radius of a protected one."
     assert 0 not in found.rows
 
 
@@ -196,7 +212,7 @@ def test_choose__stops_are_said() -> None:
     skipping = chosen(job({**DIVERSITY, "strategy": distance}, n=9))
     stopping = chosen(job({**DIVERSITY, "strategy": {**distance, "on_too_close": "stop"}}, n=9))
     assert skipping.goals.ended == stopping.goals.ended == "too_close"
-    assert "nearer to the selection than stopping_condition_minimum_distance allows" in skipping.warnings[0]
+    assert "nearer to the selection than stopping_condition_minimum_distance." in skipping.warnings[0]
     total = chosen(job(metadata("speed", type="WEIGHTS", stopping_condition_max_sum=20)))
     assert total.rows.tolist() == [9, 8, 7]
     assert total.warnings == ("3 of 4 samples were selected: stopping_condition_max_sum was reached.",)

@@ -155,3 +155,29 @@ def test_forecast__refuses_what_does_not_fit_into_memory(photos: Path, tmp_path:
         match=r"memory: this selection needs .* and .* may be used \(embeddings 4 \* rows \* dimension",
     ):
         forecast(small)
+
+
+@pytest.mark.parametrize(
+    ("rules", "why"),
+    [
+        ({"groups": {"key": "camera"}, "n_samples": 4, "lightly_path_regex": r"^(?P<camera>front)/"}, None),
+        (
+            {"groups": {"key": "lightly.extension"}, "n_samples": 4},
+            "4 to select; the smallest group has 18 samples",
+        ),
+        ({"quotas": [{"key": "lightly.extension", "at_most": 0}]}, "6 to select$"),
+    ],
+)
+def test_forecast__refuses_rules_that_let_nothing_through(
+    photos: Path, tmp_path: Path, rules: dict[str, Any], why: str | None
+) -> None:
+    if why is None:  # samples without a value are in no group, so they fit
+        foreseen(text(photos, tmp_path, **rules))
+        return
+    with pytest.raises(JobRejected, match=f"nothing can be picked within groups and quotas, with {why}"):
+        foreseen(text(photos, tmp_path, **rules))
+    speed = {"input": {"type": "METADATA", "key": "lightly.sharpness"}}
+    slow = {"strategy": {"type": "THRESHOLD", "threshold": 1, "operation": "BIGGER"}}
+    foreseen(
+        text(photos, tmp_path, **{**rules, "strategies": [{**speed, **slow}]})
+    )  # it may leave less of a group

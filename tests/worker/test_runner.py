@@ -232,7 +232,7 @@ def test_run__more_than_there_are_gives_all_and_says_so(photos: Path, tmp_path: 
     assert len(set(made.findings.selected)) == 40
     skipped, warning = made.findings.content["warnings"]
     assert skipped == "Skipped: 1 of 42 images (1 truncated); see skipped.json."
-    assert warning == "500 samples were asked for, but there are only 40: all of them were selected."
+    assert warning == "500 samples were asked for, but only 40 can be picked: all of them were selected."
 
 
 def test_run__thresholds_alone_draw_uniformly_and_by_seed(photos: Path, tmp_path: Path) -> None:

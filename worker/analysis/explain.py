@@ -37,8 +37,8 @@ class Explanation:
     decided_by: Rows
 
     def decided(self, place: int) -> int | None:
-        """Return how many picks a strategy decided; None for a single one, which decides them all."""
-        return int((self.decided_by == place).sum()) if len(self.efforts) > 1 else None
+        """Return how many picks a strategy decided; None for a single one, which decides them all, or where none is said to."""
+        return int((self.decided_by == place).sum()) if (self.decided_by >= 0).any() else None
 
 
 def explain(

@@ -125,7 +125,7 @@ def waterfall(counts: Counts) -> bytes:
         ("Read", counts.read, sum(counts.skipped.values())),
         ("Samples", counts.samples, 0),
         ("Pool, without duplicates", counts.pool, counts.duplicates),
-        ("Candidates, within thresholds", counts.candidates, counts.dropped),
+        ("Candidates", counts.candidates, counts.dropped + counts.protected),
         ("Selected", counts.selected, 0),
     ]
     most = max(1, *(kept for _, kept, _ in steps))

@@ -10,15 +10,12 @@ def visible(text: str) -> str:
     """Return text where control, formatting and unassigned characters show as escapes.
 
     Reordering marks (right-to-left overrides) are among them, so a name cannot pretend to be another. Joiners that
-    scripts need stay, and so do line feed and tab.
+    scripts need stay.
     """
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        f"\\u{{{ord(c):x}}}"
-        if unicodedata.category(c) in _HIDDEN and c not in _JOINERS and c not in "\n\t"
-        else c
-        for c in text
+        f"\\u{{{ord(c):x}}}" if unicodedata.category(c) in _HIDDEN and c not in _JOINERS else c for c in text
     )
 
 

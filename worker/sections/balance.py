@@ -113,8 +113,8 @@ def _legend(found: Sequence[BalanceFacts], reasons: set[UnmetReason]) -> str:
     meaning = {
         "impossible": "Impossible in the input: the candidates hold too few samples of a class for this many picks, so its "
         "share goes to others.",
-        "trade_off": "Trade-off: the candidates would have allowed more, and another strategy or rule had its way; a larger "
-        "strength of the balance moves it.",
+        "trade_off": "Trade-off: the candidates would have allowed more, and another strategy or rule had its way. A larger "
+        "strength of the balance moves it, unless a quota, a group or a stop holds it.",
         "too_few_samples": "Too few samples: whole samples cannot come nearer to the requested share with this many picks.",
     }
     parts = [text for reason, text in meaning.items() if reason in reasons]

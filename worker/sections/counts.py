@@ -23,7 +23,8 @@ class Counts(Section):
         skipped = sum(counts.skipped.values())
         left_out = (
             f"{count(counts.ignored)} not an image by name, {count(skipped)} skipped, "
-            f"{plural(counts.duplicates, 'exact duplicate')}, {count(counts.dropped)} outside a threshold"
+            f"{plural(counts.duplicates, 'exact duplicate')}, {count(counts.dropped)} outside a threshold or without a value"
+            + (f", {count(counts.protected)} too near to a protected sample" if counts.protected else "")
         )
         blocks: list[Block] = [
             Figure(

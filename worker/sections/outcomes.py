@@ -44,7 +44,8 @@ class Outcomes(Section):
         return (
             Text(
                 "Strategies that pull in different directions cost each other something. Share says how much of what a "
-                "strategy could have by itself it got beside the others; Decided, how many picks it decided."
+                "strategy could have by itself it got beside the others"
+                + ("; Decided, how many picks it decided." if decided else ".")
                 + _MODES[facts.analysis.mode]
             ),
             table,

@@ -47,6 +47,10 @@ def effect(entry: Entry, samples: Samples, *, at: str) -> Effect:
     if not isinstance(asked, Asked) or not isinstance(given, Metadata):
         raise TypeError(f"{at}: expected a BALANCE on METADATA, got {asked.type} on {given.type}")
     category = samples.category(given.key, at=f"{at}.input.key")
+    if not category.values and asked.target is None:
+        raise JobRejected(
+            f"{at}.input.key: no sample has a value of {given.key!r}, so there is nothing to balance"
+        )
     known = ~category.missing
     present = category.counts(samples.passed)
     if asked.target is not None:

@@ -12,7 +12,7 @@ from worker.rendering.text import plural, quantity, seconds, shortened, size, vi
         ("a\u202eb", r"a\u{202e}b"),
         ("a\u2066b", r"a\u{2066}b"),
         ("a\ud800b", r"a\u{d800}b"),
-        ("line\nline", "line\nline"),
+        ("line\nline\t", r"line\u{a}line\u{9}"),
     ],
 )
 def test_visible__escapes_what_cannot_be_seen(given: str, seen: str) -> None:

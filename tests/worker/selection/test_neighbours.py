@@ -6,9 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.device import Device
-from worker.selection.neighbours import GPU_NAMES, nearest, nearest_others, neighbourhoods, proven
+from worker.selection import neighbours
+from worker.selection.neighbours import GPU_NAMES, nearest, nearest_others, neighbourhoods
 
 CPU = Device("cpu", "CPU", 2)
+
+
+@pytest.fixture(params=["proposals", "tiles"], scope="module", autouse=True)
+def way(request):
+    """Search in either of the two exact ways, however little there is to do."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "tiles":
+            patch.setattr(neighbours, "_FLAT_QUERIES", 0)
+            patch.setattr(neighbours, "_FLAT_PAIRS", 0)
+        yield request.param
 
 
 def brute_force(queries, base, k):
@@ -132,19 +143,6 @@ def test_nearest__no_queries():
     assert distances.shape == rows.shape == (0, 2)
 
 
-def test_proven__what_is_proven_is_right_and_twins_are_not_proven():
-    rng = np.random.default_rng(6)
-    x = np.concatenate([rng.standard_normal((300, 8)), np.zeros((30, 8)) + 5]).astype(np.float32)
-
-    squares, rows, sure = proven(x, x, 5, propose=faiss.knn, memory_bytes=10_000)
-
-    expected, expected_rows = brute_force(x, x, 5)
-    assert sure[:300].mean() > 0.99
-    assert not sure[300:].any()
-    np.testing.assert_allclose(np.sqrt(squares)[sure], expected[sure], rtol=1e-12)
-    assert rows[sure].tolist() == expected_rows[sure].tolist()
-
-
 def test_neighbourhoods__are_exact_up_to_the_limit():
     x = np.random.default_rng(7).standard_normal((300, 4)).astype(np.float32)
 
@@ -243,6 +241,7 @@ def test_nearest_others__all_of_them():
         (np.ones((1, 2)), np.ones((0, 2)), 1, CPU, "b be at least 1"),
         (np.ones((1, 2)), np.full((3, 2), np.nan), 1, CPU, "base: all numbers should be finite"),
         (np.full((1, 2), np.inf), np.ones((3, 2)), 1, CPU, "queries: all numbers should be finite"),
+        (np.full((1, 2), -2e37), np.ones((3, 2)), 1, CPU, "at most 1e\\+37 in size"),
     ],
 )
 def test_nearest__refuses(queries, base, k, device, text):

@@ -103,12 +103,11 @@ def test_effect__refusals(strategy, values, says):
         )
 
 
-def test_effect__no_sample_with_a_value_leaves_nothing_to_select():
-    found = balanced({"distribution": "UNIFORM"}, values=[None, None])
-
-    assert found.term is None
-    assert not found.keep.any()
-    assert found.missing_count == 2
+def test_effect__no_sample_with_a_value_is_refused():
+    with pytest.raises(
+        JobRejected, match=r"no sample has a value of 'weather', so there is nothing to balance"
+    ):
+        balanced({"distribution": "UNIFORM"}, values=[None, None])
 
 
 def test_effect__lists_twenty_classes_at_most():

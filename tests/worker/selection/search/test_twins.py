@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from worker.selection import twins
+from worker.selection.search import twins
 from worker.selection.search.twins import twins_of
 
 
