@@ -37,8 +37,10 @@ class Explanation:
     decided_by: Rows
 
     def decided(self, place: int) -> int | None:
-        """Return how many picks a strategy decided; None for a single one, which decides them all, or where none is said to."""
-        return int((self.decided_by == place).sum()) if (self.decided_by >= 0).any() else None
+        """Return how many picks a strategy decided; None for a single one, which decides them all, or without any leads."""
+        if len(self.efforts) < 2 or all(np.isnan(effort.lead).all() for effort in self.efforts):
+            return None
+        return int((self.decided_by == place).sum())
 
 
 def explain(

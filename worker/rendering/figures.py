@@ -154,9 +154,10 @@ def insertion(curve: Curve, radius: float | None) -> bytes:
                 f"covering radius {radius:.3f}",
                 (0, radius),
                 xycoords=("axes fraction", "data"),
-                xytext=(4, 4),
+                xytext=(4, -4),
                 textcoords="offset points",
                 ha="left",
+                va="top",
                 color=palette.RANDOM,
             )
         axes.set_xlabel("Pick")

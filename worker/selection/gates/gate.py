@@ -125,6 +125,8 @@ class Gate:
 
     def _closed(self, cells: Rows) -> Rows:
         """Close what is open in these cells and return its ascending rows."""
+        if not len(cells):
+            return _NONE
         starts = np.where(cells > 0, self._ends[cells - 1], 0)
         spans = [
             self._by_cell[start:end]
