@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jobs.errors import JobRejected
 from jobs.inputs import Metadata
 from jobs.selection import Balance, Diversity, Entry, Selection, Threshold, Weights
 from jobs.strategies import TargetRange
+from worker.analysis.balance import outlook
 from worker.categories import Category, categories_of
 from worker.device import Device, choose_device, memory_bytes
 from worker.effects import described, effects_of, kept
@@ -26,6 +28,7 @@ from worker.selection.terms import Term
 from worker.strategy import Effect, Samples
 
 MAX_VALUES = 50
+MAX_UNMET = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,10 @@ def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
         for place, entry in enumerate(selection.strategies)
         if isinstance(entry.strategy, Threshold)
     }
+    open_, asked = kept(effects.values(), passed), selection.asked_of(len(names))
     _check_quotas(
         selection,
-        replace(samples, passed=kept(effects.values(), passed)),
+        replace(samples, passed=open_),
         final=thresholds <= entries.keys(),
     )
     _check_memory(prepared, len(names), effects.values())
@@ -77,7 +81,10 @@ def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
         classes={key: _most_frequent(category) for key, category in categories.items()},
         without_value={key: int(category.missing.sum()) for key, category in categories.items()},
         more_values={key: max(0, len(one.values) - MAX_VALUES) for key, one in categories.items()},
-        strategies={at: _in_words(entries[at], effect) for at, effect in effects.items()},
+        strategies={
+            at: _in_words(entries[at], effect) + _out_of_reach(effect, open_, asked)
+            for at, effect in effects.items()
+        },
     )
 
 
@@ -162,3 +169,18 @@ def _of_its_kind(entry: Entry) -> Term:
 def _in_words(entry: Entry, effect: Effect) -> str:
     facts = described(entry, effect)
     return f"{facts.type} {facts.detail}, strength {facts.strength:g}"
+
+
+def _out_of_reach(effect: Effect, open_: NDArray[np.bool_], asked: int) -> str:
+    """Say which shares of a balance cannot be met by so many picks, and what can be."""
+    if not isinstance(effect.term, terms.Balance) or not open_.any():
+        return ""
+    counts = effect.term.shares[open_].sum(axis=0).astype(np.int64)
+    found = outlook(effect.classes, counts, effect.term.target, asked)
+    missed = [
+        f"{one.name!r} {one.achievable:.1%} instead of {one.requested:.1%} (there are {int(one.candidates):,})"
+        for one in found
+        if one.reasons
+    ]
+    more = f" and {len(missed) - MAX_UNMET} more" if len(missed) > MAX_UNMET else ""
+    return f"; at best {', '.join(missed[:MAX_UNMET])}{more}" if missed else ""

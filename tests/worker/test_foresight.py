@@ -181,3 +181,11 @@ def test_forecast__refuses_rules_that_let_nothing_through(
     foreseen(
         text(photos, tmp_path, **{**rules, "strategies": [{**speed, **slow}]})
     )  # it may leave less of a group
+
+
+def test_forecast__says_which_shares_are_out_of_reach(photos: Path, tmp_path: Path) -> None:
+    most = {"type": "BALANCE", "target": {"back": 0.9, "front": 0.1}}
+    found = foreseen(text(photos, tmp_path, (CAMERA, most), n_samples=10))
+    assert found.strategies["selection.strategies.0"].endswith(
+        "strength 1; at best 'back' 50.0% instead of 90.0% (there are 5), 'front' 50.0% instead of 10.0% (there are 12)"
+    )

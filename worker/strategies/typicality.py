@@ -17,6 +17,8 @@ def effect(entry: Entry, samples: Samples, *, at: str) -> Effect:
     if floor is not None:
         parts.append(f"stops below {floor:g}")
     return Effect(
-        term=Weights(samples.spread(found.values), strength=asked.strength, stop_below=floor),
+        term=Weights(
+            samples.spread(found.values), strength=asked.strength, stop_below=floor, is_typicality=True
+        ),
         detail=", ".join(parts),
     )

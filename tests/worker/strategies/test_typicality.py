@@ -18,6 +18,7 @@ def test_effect__is_a_term_of_how_near_the_neighbours_are():
 
     assert found.term.strength == 0.5
     assert found.term.stop_below is None
+    assert found.term.is_typicality
     np.testing.assert_allclose(
         found.term.values, np.exp(-distances / distances.mean()).mean(axis=1), rtol=1e-6
     )
