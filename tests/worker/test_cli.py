@@ -116,7 +116,7 @@ def test_schema__is_the_copy_in_docs() -> None:
         ('{"kind": "selection",', "not JSON at line 1"),
         ({"kind": "selection", "nam": "x"}, "did you mean 'name'"),
         ({"selection": {"n_samples": 0, "strategies": []}}, "n_samples"),
-        ({"selection": {"n_samples": 5, "strategies": [{"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "TYPICALITY"}}]}}, "TYPICALITY on EMBEDDINGS is not available"),
+        ({"selection": {"n_samples": 5, "strategies": [{"input": {"type": "SCORES", "task": "t", "score": "s"}, "strategy": {"type": "WEIGHTS"}}]}}, "WEIGHTS on SCORES is not available"),
         ({"selection": {"n_samples": 5, "strategies": [{"input": {"type": "METADATA", "key": "lightly.sharpnes"}, "strategy": {"type": "WEIGHTS"}}]}}, "did you mean 'lightly.sharpness'"),
         ({"embedding": {"model": {"type": "colour_histogramm"}}}, "did you mean 'colour_histogram'"),
         ({"datasource": {"input": "ftp://x", "output": "/tmp/x"}}, "datasource.input"),

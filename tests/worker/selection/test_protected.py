@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.device import Device
+from worker.selection.exact import squared_distances
 from worker.selection.protected import too_near
 from worker.selection.rules import Protected
 
@@ -11,9 +12,9 @@ CPU = Device("cpu", "CPU", 1)
 
 
 def brute_force(embeddings, candidates, vectors, radius):
-    differences = embeddings[candidates].astype(np.float64)[:, None] - vectors.astype(np.float64)[None]
-    distances = np.sqrt((differences**2).sum(axis=2))
-    return candidates[(distances <= radius).any(axis=1)]
+    rows = embeddings[candidates]
+    distances = np.sqrt([squared_distances(rows, vector[None]) for vector in vectors])
+    return candidates[(distances <= radius).any(axis=0)]
 
 
 def closed(embeddings, vectors, radius, *, candidates=None, **options):
@@ -37,7 +38,7 @@ def test_too_near__is_what_differences_in_float64_give(seed, n, p, d, scale, off
     vectors = ((rng.standard_normal((p, d)) + offset) * scale).astype(np.float32)
     vectors[: p // 2] = embeddings[rng.integers(0, n, p // 2)]
     candidates = np.flatnonzero(rng.random(n) < 0.8)
-    between = np.sqrt(((embeddings.astype(np.float64) - vectors[-1].astype(np.float64)) ** 2).sum(axis=1))
+    between = np.sqrt(squared_distances(embeddings, vectors[-1:]))
     for radius in (
         0.0,
         float(between[n // 2]),
