@@ -51,7 +51,8 @@ def run(way, n, d, k, tile_bytes):
 given = json.loads(sys.argv[1])
 for one in given:
     run(one[0], 1000, *one[2:])
-print(json.dumps([run(*one) for one in given]))
+# a peak can fall between two looks of the watcher, so the highest of some runs counts
+print(json.dumps([max(run(*one) for _ in range(5)) for one in given]))
 """
 
 
