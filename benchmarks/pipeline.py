@@ -70,7 +70,12 @@ class Bench:
     def compute(self, store: ObjectStore, facets: tuple[Facet, ...]) -> Callable[[], None]:
         """Return a pass of the chunk step over a store, which computes everything anew and writes it over the old."""
         settings, identity = self.prepared.settings, self.prepared.identity
-        plan = make_plan(list_sources(store), chunk_sources=settings.chunk_sources, planned_at="")
+        plan = make_plan(
+            list_sources(store),
+            chunk_sources=settings.chunk_sources,
+            planned_at="",
+            terms=self.prepared.terms,
+        )
         embedding = Embedding(
             BatchEmbedder(self.forward, dimension=identity.dimension),
             identity.preprocessing,

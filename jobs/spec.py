@@ -36,6 +36,9 @@ class SelectionJob(_Job):
     datapool: Datapool | None = Field(default=None, description="what earlier jobs have kept")
     predictions: Predictions | None = Field(default=None, description="predictions to read")
     metadata: CustomMetadata | None = Field(default=None, description="your own metadata to read")
+    device: Literal["any", "cuda"] = Field(
+        default="any", description="cuda: wait for a machine with a GPU; any: the first machine that is free"
+    )
     limits: JobLimits = Field(default=JobLimits(), description="bounds for this job")
     report: Report = Field(default=Report(), description="what the report shows")
 

@@ -50,7 +50,9 @@ def forecast(prepared: Prepared) -> Forecast:
     with refused_where_missing("datasource.input"):
         listing = list_sources(prepared.source, relevant_rules(prepared))
     foresight = foresee(prepared, [source.key for source in listing.sources])
-    plan = make_plan(listing, chunk_sources=prepared.settings.chunk_sources, planned_at="")
+    plan = make_plan(
+        listing, chunk_sources=prepared.settings.chunk_sources, planned_at="", terms=prepared.terms
+    )
     lacking = [
         (chunk, missing)
         for chunk in plan.chunks

@@ -5,9 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from jobs.ids import digest
 from worker.device import Precision
 from worker.embedder import Identity
-from worker.layout import digest, facet_key
+from worker.layout import facet_key
 from worker.measure import Measure
 from worker.media.images import DECODER_VERSION
 from worker.media.limits import Limits

@@ -493,8 +493,8 @@ class RunFacts(Fact):
     attempts: int = Field(ge=1)
 
 
-class Facts(Fact):
-    """The whole report of one selection job."""
+class Content(Fact):
+    """All that a report says but for how it was made: the same for every run of a plan."""
 
     format_version: Literal[1] = 1
     job: JobFacts
@@ -507,4 +507,14 @@ class Facts(Fact):
     )
     warnings: tuple[str, ...]
     digests: dict[str, str] = Field(description="SHA-256 of what the job read and wrote, by name")
+
+
+class Facts(Content):
+    """The whole report of one selection job."""
+
     run: RunFacts
+
+    @classmethod
+    def of(cls, content: Content, run: RunFacts) -> Self:
+        """Join what was found with how it was made."""
+        return cls(**{name: getattr(content, name) for name in Content.model_fields}, run=run)

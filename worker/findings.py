@@ -1,15 +1,50 @@
-"""What the select step hands to the report step."""
+"""What the select step hands to the report step, in this process or by way of the bucket."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from worker.facts import Counts
+from pydantic import ValidationError
+
+from worker.errors import JobFailed
+from worker.facts import Content, Counts, Fact
+from worker.publish import Artefact
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
     """Everything that `Facts` holds except `run`, and the selected sample names in pick order."""
 
-    content: dict[str, Any]
-    counts: Counts
+    content: Content
     selected: tuple[str, ...]
+
+    @property
+    def counts(self) -> Counts:
+        """How many there were, from the listing to the selection."""
+        return self.content.counts
+
+
+class _Stored(Fact):
+    content: Content
+    selected: tuple[str, ...]
+    artefacts: tuple[Artefact, ...]
+
+
+def findings_to_bytes(findings: Findings, artefacts: Sequence[Artefact]) -> bytes:
+    """Write findings, and the artefacts that the select step has written, as JSON."""
+    stored = _Stored(content=findings.content, selected=findings.selected, artefacts=tuple(artefacts))
+    return stored.model_dump_json().encode()
+
+
+def findings_from_bytes(body: bytes) -> tuple[Findings, tuple[Artefact, ...]]:
+    """Read what `findings_to_bytes` wrote; floats come back exactly.
+
+    Raises:
+        JobFailed: not findings, or of a newer format.
+    """
+    try:
+        stored = _Stored.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise JobFailed(f"findings.json cannot be read by this framesift: {place}: {first['msg']}") from error
+    return Findings(stored.content, stored.selected), stored.artefacts

@@ -3,7 +3,8 @@
 import json
 from datetime import UTC, datetime
 
-from worker.layout import JOBS, job_digest, job_key, new_job_id, result_prefix
+from jobs.ids import job_digest, new_job_id
+from worker.layout import JOBS, job_key, result_prefix
 from worker.publish import DONE, JSON
 from worker.storage.store import ObjectStore
 

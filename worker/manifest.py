@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from jobs.ids import digest
+from worker.device import Precision
 from worker.errors import JobFailed
-from worker.layout import digest
 from worker.samples import Source
 
 FORMAT_VERSION = 1
@@ -36,6 +37,15 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What decides how every source of a plan is read, whichever machine reads it."""
+
+    precision: Precision
+    max_object_bytes: int
+    max_pixels: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The frozen input of a job."""
 
@@ -43,6 +53,7 @@ class Plan:
     ignored: dict[str, int]
     planned_at: str
     """UTC, ISO 8601."""
+    terms: Terms
 
     @property
     def source_count(self) -> int:
@@ -67,7 +78,12 @@ def plan_to_bytes(plan: Plan) -> bytes:
     columns = [
         pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
     ]
-    about = {"format_version": FORMAT_VERSION, "ignored": plan.ignored, "planned_at": plan.planned_at}
+    about = {
+        "format_version": FORMAT_VERSION,
+        "ignored": plan.ignored,
+        "planned_at": plan.planned_at,
+        "terms": asdict(plan.terms),
+    }
     table = pa.Table.from_arrays(columns, schema=SCHEMA.with_metadata({"framesift": json.dumps(about)}))
     out = BytesIO()
     pq.write_table(table, out, compression="zstd")
@@ -83,13 +99,14 @@ def plan_from_bytes(body: bytes) -> Plan:
     try:
         table = pq.read_table(BytesIO(body))
         about = json.loads((table.schema.metadata or {})[b"framesift"])
-    except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        version = about["format_version"]
+        if version > FORMAT_VERSION:
+            raise JobFailed(
+                f"the plan has format {version}, this framesift reads up to {FORMAT_VERSION}: update it"
+            )
+        return Plan(tuple(_chunks(table)), about["ignored"], about["planned_at"], Terms(**about["terms"]))
+    except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise JobFailed(f"not a plan.parquet of framesift: {error}") from error
-    if about["format_version"] > FORMAT_VERSION:
-        raise JobFailed(
-            f"the plan has format {about['format_version']}, this framesift reads up to {FORMAT_VERSION}: update it"
-        )
-    return Plan(tuple(_chunks(table)), about["ignored"], about["planned_at"])
 
 
 def _chunks(table: pa.Table) -> Iterator[Chunk]:

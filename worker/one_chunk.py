@@ -33,12 +33,12 @@ def run_chunk(plan_url: str, index: int, *, connection: str | None, settings: Se
         raise JobRejected(
             f"--index: {index} is not among the chunks of this plan; choose 0 to {len(plan.chunks) - 1}"
         )
-    prepared = prepare(job, settings)
+    prepared = prepare(job, settings, terms=plan.terms)
     chunk = plan.chunks[index]
     work = missing_work(prepared, [chunk], job_id, prefix=f"{CHUNKS}{chunk.digest}/")
     if not work:
         return f"chunk {index}: already done"
-    device = choose_device(settings.device)
+    device = prepared.on(choose_device(settings.device))
     with open_reader(prepared, device) as reader:
         done = list(compute(prepared, work, job_id, reader=reader, device=device))
     return f"chunk {index}: {len(chunk.sources)} sources, {done[0].skipped_count} skipped, on {device.label}"

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from worker.errors import JobRejected
 from worker.layout import LIGHTLY, PRIVATE
-from worker.manifest import NOT_UTF8, Chunk, Plan, chunk_digest
+from worker.manifest import NOT_UTF8, Chunk, Plan, Terms, chunk_digest
 from worker.media.extensions import kind_of
 from worker.relevant import Relevant
 from worker.samples import Source
@@ -52,13 +52,13 @@ def list_sources(store: ObjectStore, relevant: Relevant | None = None) -> Listin
     return Listing(tuple(sources), dict(sorted(ignored.items())))
 
 
-def make_plan(listing: Listing, *, chunk_sources: int, planned_at: str) -> Plan:
+def make_plan(listing: Listing, *, chunk_sources: int, planned_at: str, terms: Terms) -> Plan:
     """Cut a listing into chunks of about `chunk_sources` sources."""
     chunks = tuple(
         Chunk(index, chunk_digest(sources), tuple(sources))
         for index, sources in enumerate(cut(listing.sources, target=chunk_sources))
     )
-    return Plan(chunks, listing.ignored, planned_at)
+    return Plan(chunks, listing.ignored, planned_at, terms)
 
 
 def cut(sources: Sequence[Source], *, target: int) -> Iterator[Sequence[Source]]:

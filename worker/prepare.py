@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobs.selection import Metadata, Selection
 from jobs.spec import Job, SelectionJob, canonical_json
-from worker.device import precision_of
+from worker.device import Device, Precision, precision_of
 from worker.embedder import Embedder, Identity
-from worker.errors import JobRejected, StoreMissing
+from worker.errors import JobFailed, JobRejected, StoreMissing
 from worker.facets import Facet, facets_for
+from worker.manifest import Terms
 from worker.media.limits import Limits
 from worker.models.weights import LocalWeightFiles
 from worker.relevant import Relevant, parse_relevant
@@ -34,10 +35,25 @@ class Prepared:
     facets: tuple[Facet, ...]
     weights: LocalWeightFiles
     settings: Settings
+    terms: Terms
+
+    def on(self, device: Device) -> Device:
+        """Return the device as this job computes on it.
+
+        Raises:
+            JobFailed: the job needs a GPU, or a precision that this one does not have.
+        """
+        if self.job.device == "cuda" and not device.is_cuda:
+            raise JobFailed(f"device: the job needs 'cuda', and this machine has {device.label} only")
+        if self.terms.precision == "bfloat16" and device.precision != "bfloat16":
+            raise JobFailed(f"precision: the job computes in bfloat16, which {device.label} cannot")
+        return replace(device, precision=self.terms.precision)
 
 
-def prepare(job: Job, settings: Settings) -> Prepared:
+def prepare(job: Job, settings: Settings, *, terms: Terms | None = None) -> Prepared:
     """Resolve every name in a job. Weights that the job names and this machine lacks are fetched, to digest them.
+
+    `terms` are those of a plan that exists; without them, this machine's settings and the job's limits make them.
 
     Raises:
         JobRejected: the job asks for something that does not exist or that this version does not do.
@@ -46,6 +62,11 @@ def prepare(job: Job, settings: Settings) -> Prepared:
     if not isinstance(job, SelectionJob):
         raise JobRejected(f"kind: {job.kind!r} cannot be run here; choose selection")
     limits = _lowered(settings.limits, job)
+    if terms is None:
+        terms = Terms(_precision(settings), limits.max_object_bytes, limits.max_pixels)
+    limits = limits.model_copy(
+        update={"max_object_bytes": terms.max_object_bytes, "max_pixels": terms.max_pixels}
+    )
     embedder = EMBEDDERS.parse(job.embedding.model.model_dump(), at="embedding.model")
     weights = LocalWeightFiles(settings)
     identity = embedder.identity(weights)
@@ -53,7 +74,7 @@ def prepare(job: Job, settings: Settings) -> Prepared:
         measures=MEASURES.by_name,
         full_size=_full_size(job.selection),
         identity=identity,
-        precision=precision_of(settings.device),
+        precision=terms.precision,
         limits=limits,
     )
     source = connect(job.datasource.input, settings)
@@ -73,6 +94,7 @@ def prepare(job: Job, settings: Settings) -> Prepared:
         facets=facets,
         weights=weights,
         settings=settings,
+        terms=terms,
     )
 
 
@@ -103,6 +125,10 @@ def relevant_rules(prepared: Prepared) -> Relevant | None:
     raise JobRejected(
         f"datasource.relevant_filenames: {key!r} is neither in {prepared.output.url} nor in {prepared.source.url}"
     )
+
+
+def _precision(settings: Settings) -> Precision:
+    return precision_of(settings.device) if settings.precision == "auto" else settings.precision
 
 
 def _lowered(limits: Limits, job: SelectionJob) -> Limits:

@@ -12,6 +12,7 @@ FORMAT_VERSION = 1
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 DONE = "done.json"
+EndState = Literal["done", "failed", "cancelled"]
 SELECTED = "selected.txt"
 
 
@@ -52,7 +53,7 @@ class Results:
         """Write one artefact as indented JSON."""
         self.put(name, json_bytes(value), media_type=JSON)
 
-    def close(self, state: Literal["done", "failed"], **facts: Any) -> None:
+    def close(self, state: EndState, **facts: Any) -> None:
         """Write done.json: how the run ended, what is to be known of it, and every artefact before it."""
         about = {
             "format_version": FORMAT_VERSION,

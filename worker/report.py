@@ -63,7 +63,7 @@ def report(
     Raises:
         StorageError: an artefact could not be written.
     """
-    facts = Facts(**findings.content, run=_run_facts(ran, reader.store, results.store))
+    facts = Facts.of(findings.content, _run_facts(ran, reader.store, results.store))
     pictures = _pictures(facts, plan, reader, images=images)
     html = render_html(facts, pictures)
     results.put("report.html", html.encode(), media_type="text/html; charset=utf-8")

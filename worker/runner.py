@@ -20,7 +20,7 @@ from worker.manifest import Chunk, Plan, plan_from_bytes, plan_to_bytes, sources
 from worker.media.decoders import Decoders
 from worker.models.batches import BatchEmbedder
 from worker.plan import list_sources, make_plan
-from worker.prepare import Prepared, refused_where_missing, relevant_rules
+from worker.prepare import Prepared, prepare, refused_where_missing, relevant_rules
 from worker.publish import Artefact, Results
 from worker.reading import Reader
 from worker.report import Ran, report
@@ -81,7 +81,7 @@ def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
         StorageError: a store failed for good. What is finished stays in the output; run the job again to go on.
     """
     clock = Clock()
-    device = choose_device(prepared.settings.device)
+    device = prepared.on(choose_device(prepared.settings.device))
     with open_reader(prepared, device) as reader:
         made = run_until_selected(prepared, events, reader=reader, device=device, clock=clock, fresh=fresh)
         with clock.stage("report", events):
@@ -130,6 +130,9 @@ def run_until_selected(
     """Plan, embed and select; `run` says what may be raised."""
     with clock.stage("plan", events):
         job_id, plan = _begun(prepared, events, fresh=fresh)
+        if plan.terms != prepared.terms:
+            prepared = prepare(prepared.job, prepared.settings, terms=plan.terms)
+            device = prepared.on(device)
         attempt = count_attempt(prepared.output, job_id)
     results = Results(prepared.output, prepared.job.name, job_id)
     with clock.stage("embed", events):
@@ -197,7 +200,10 @@ def _begun(prepared: Prepared, events: Events, *, fresh: bool) -> tuple[str, Pla
         listing = list_sources(prepared.source, relevant_rules(prepared))
     foresee(prepared, [source.key for source in listing.sources])
     plan = make_plan(
-        listing, chunk_sources=prepared.settings.chunk_sources, planned_at=now.isoformat(timespec="seconds")
+        listing,
+        chunk_sources=prepared.settings.chunk_sources,
+        planned_at=now.isoformat(timespec="seconds"),
+        terms=prepared.terms,
     )
     job_id = begin_run(prepared.output, job_json=prepared.job_json, plan=plan_to_bytes(plan), now=now)
     events.emit(

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ from worker.errors import JobRejected
 from worker.events import Events
 from worker.explained import with_explanation
 from worker.facets import identity_json
-from worker.facts import Counts, EmbeddingFacts, JobFacts, SkippedExample
+from worker.facts import Content, Counts, EmbeddingFacts, JobFacts, SkippedExample
 from worker.findings import Findings
 from worker.gather import Gathered, Gatherer, LeftOut, NothingLeft
 from worker.layout import CHUNKS, job_key
@@ -95,22 +94,22 @@ def select(prepared: Prepared, plan: Plan, results: Results, *, device: Device, 
         seed=prepared.job.seed,
         device=device,
     )
-    content: dict[str, Any] = {
-        "job": JobFacts(
+    content = Content(
+        job=JobFacts(
             id=results.job_id,
             name=prepared.job.name,
             config=prepared.job.model_dump(mode="json", exclude_none=True),
             seed=prepared.job.seed,
         ),
-        "counts": counts,
-        "embedding": _embedding_facts(prepared, gathered),
-        "strategies": choice.strategies,
-        "analysis": analysis,
-        "skipped_examples": _examples(gathered.skipped),
-        "warnings": tuple(events.warnings),
-        "digests": {artefact.name: artefact.sha256 for artefact in results.artefacts},
-    }
-    return Findings(content=content, counts=counts, selected=tuple(names[row] for row in choice.rows))
+        counts=counts,
+        embedding=_embedding_facts(prepared, gathered),
+        strategies=choice.strategies,
+        analysis=analysis,
+        skipped_examples=_examples(gathered.skipped),
+        warnings=tuple(events.warnings),
+        digests={artefact.name: artefact.sha256 for artefact in results.artefacts},
+    )
+    return Findings(content, selected=tuple(names[row] for row in choice.rows))
 
 
 def _gathered(prepared: Prepared, plan: Plan, results: Results, events: Events) -> Gathered:

@@ -1,31 +1,19 @@
-"""Settings of this machine: FRAMESIFT_* variables and the TOML file in FRAMESIFT_CONFIG; never from a job."""
+"""Settings of a worker: FRAMESIFT_* variables and the TOML file in FRAMESIFT_CONFIG; never from a job."""
 
 import json
 import os
-from collections.abc import Mapping
+import re
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import ErrorDetails
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from worker.device import DeviceChoice
+from jobs.datasource import Location
+from jobs.errors import SettingsWrong
+from jobs.settings import QueueSettings, read_settings, secret_from
+from worker.device import DeviceChoice, Precision
 from worker.errors import JobFailed
 from worker.media.limits import Limits
 
@@ -50,10 +38,9 @@ class Connection(BaseModel):
         if self.secret_access_key_file is None:
             return self.secret_access_key.get_secret_value() if self.secret_access_key else None
         try:
-            return self.secret_access_key_file.read_text().strip()
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a text"
-            raise JobFailed(f"secret_access_key_file: {self.secret_access_key_file}: {reason}") from error
+            return secret_from(self.secret_access_key_file, name="secret_access_key_file")
+        except SettingsWrong as error:
+            raise JobFailed(str(error)) from error
 
     @model_validator(mode="after")
     def _keys_come_in_pairs(self) -> Self:
@@ -75,20 +62,33 @@ def _default_cache_dir() -> Path:
         return Path(gettempdir()) / f"framesift-{os.getuid()}"
 
 
-class Settings(BaseSettings):
+class Prices(BaseModel):
+    """What a deployment pays, so that done.json can say what a job cost. Currency is a word of your choice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+    get_per_million: float = Field(default=0.0, ge=0, description="GET and HEAD requests")
+    put_per_million: float = Field(default=0.0, ge=0, description="PUT and LIST requests")
+    read_per_gb: float = Field(default=0.0, ge=0, description="10**9 bytes read from the stores")
+    cpu_per_hour: float = Field(default=0.0, ge=0, description="an hour of a worker without a GPU")
+    gpu_per_hour: float = Field(default=0.0, ge=0, description="an hour of a worker on a GPU")
+
+
+Locations = Annotated[tuple[Location, ...], NoDecode]
+
+
+class Settings(QueueSettings):
     """Everything a deployment may set. Environment variables win over the file."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="FRAMESIFT_",
-        env_nested_delimiter="__",
-        env_ignore_empty=True,
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,  # it may be a secret
-    )
+    model_config = SettingsConfigDict(extra="forbid")
 
     connections: dict[str, Connection] = Field(default={}, description="named S3 endpoints")
     device: DeviceChoice = "auto"
+    precision: Literal["auto"] | Precision = Field(
+        default="auto",
+        description="what torch computes in on a GPU; auto: the device's best for `run`, float32 for queued jobs,"
+        " which workers of several kinds share",
+    )
     limits: Limits = Limits()
     batch_size: int = Field(default=32, ge=1, le=4096, description="images in one model call")
     chunk_sources: int = Field(default=256, ge=1, le=65536, description="sources in a chunk, about")
@@ -107,6 +107,45 @@ class Settings(BaseSettings):
         default=[], description="local folders from which a job may load model weights"
     )
 
+    outputs: Locations = Field(
+        default=(), description="places below which queued jobs may write, URLs or folders; a queue needs one"
+    )
+    inputs: Locations = Field(
+        default=(),
+        description="places below which queued jobs may read; none: every bucket that a connection opens, and no"
+        " folder of this machine",
+    )
+    window: int = Field(default=16, ge=1, le=10_000, description="chunks of one job in the queue at once")
+    max_attempts: int = Field(
+        default=4, ge=1, le=100, description="tries of one step until it counts as failed"
+    )
+    lease_s: float = Field(
+        default=30.0, gt=0, le=3600, description="seconds until the step of a silent worker is free again"
+    )
+    lost_after_s: float = Field(
+        default=45.0, gt=0, le=3600, description="seconds until a message that nobody works on counts as lost"
+    )
+    reconcile_every_s: float = Field(
+        default=20.0, gt=0, le=3600, description="seconds between looks for lost work"
+    )
+    time_limit_s: int = Field(
+        default=6 * 3600, ge=10, le=7 * 86_400, description="seconds until a step is killed"
+    )
+    soft_shutdown_s: float = Field(
+        default=20.0, ge=0, le=3600, description="seconds that a stopping worker lets its step finish"
+    )
+    keep_records_days: float = Field(
+        default=30.0, gt=0, le=3650, description="days that the queue remembers ended jobs"
+    )
+    health_file: Path | None = Field(
+        default=None, description="file that a living worker or beat touches every few seconds"
+    )
+    webhook_url: SecretStr | None = Field(default=None, description="where to POST that a job has ended")
+    webhook_secret_file: Path | None = Field(
+        default=None, description="file with the key that signs the body of the webhook"
+    )
+    prices: Prices = Prices()
+
     @field_validator("weights_dirs", mode="before")
     @classmethod
     def _folders(cls, given: Any) -> Any:
@@ -115,20 +154,13 @@ class Settings(BaseSettings):
             return given
         return json.loads(given) if given.startswith("[") else [p for p in given.split(os.pathsep) if p]
 
+    @field_validator("outputs", "inputs", mode="before")
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order of sources: arguments, environment, file."""
-        del dotenv_settings, file_secret_settings
-        config = os.environ.get("FRAMESIFT_CONFIG")
-        toml = (TomlConfigSettingsSource(settings_cls, Path(config)),) if config else ()
-        return (init_settings, env_settings, *toml)
+    def _locations(cls, given: Any) -> Any:
+        """Accept `s3://a/, s3://b/c/`, and a JSON list of URLs and {url, connection}."""
+        if not isinstance(given, str):
+            return given
+        return json.loads(given) if given.startswith("[") else [p for p in re.split(r"[,\s]+", given) if p]
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -137,41 +169,7 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         JobFailed: a variable or the file says something that cannot be; the text names the place.
     """
-    config = os.environ.get("FRAMESIFT_CONFIG")
-    if config and not Path(config).is_file():
-        raise JobFailed(f"FRAMESIFT_CONFIG: no such file: {config}")
     try:
-        return Settings(**overrides)
-    except ValidationError as error:
-        raise JobFailed(_described(error.errors()[0], file=config, arguments=overrides)) from error
-    except OSError as error:
-        raise JobFailed(f"FRAMESIFT_CONFIG: {config}: {error.strerror}") from error
-    except ValueError as error:  # not TOML, or a variable that is not JSON
-        raise JobFailed(f"{config or 'settings'}: {error}") from error
-
-
-def _described(error: ErrorDetails, *, file: str | None, arguments: Mapping[str, object]) -> str:
-    """Return one line: the variable or the key, what is wrong and, unless it may be a secret, the value."""
-    path = [str(part) for part in error["loc"]]
-    variable = f"FRAMESIFT_{'__'.join(path).upper()}"
-    if path[0] in arguments:
-        where = f"settings: {'.'.join(path)}"
-    elif variable in {name.upper() for name in os.environ}:
-        where = variable
-    else:
-        where = f"{file or 'settings'}: {'.'.join(path)}"
-    if error["type"] == "extra_forbidden":
-        return f"{where}: no such setting; choose from {', '.join(sorted(_choices(path[:-1])))}"
-    shown = "" if path[0] == "connections" else f" (got {error['input']!r})"
-    return f"{where}: {error['msg']}{shown}"
-
-
-def _choices(path: list[str]) -> list[str]:
-    """Return the names that are known where `path` leads."""
-    match path:
-        case ["limits"]:
-            return list(Limits.model_fields)
-        case ["connections", _]:
-            return list(Connection.model_fields)
-        case _:
-            return list(Settings.model_fields)
+        return read_settings(Settings, **overrides)
+    except SettingsWrong as error:
+        raise JobFailed(str(error)) from error

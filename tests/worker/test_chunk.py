@@ -29,7 +29,7 @@ def second_is_broken(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 def test_compute_chunks__a_vector_that_is_not_finite_costs_its_sample(tmp_path: Path) -> None:
     make_photos(tmp_path / "in", 10)
     ready = prepared(job(tmp_path / "in", tmp_path / "out"))
-    plan = make_plan(list_sources(ready.source), chunk_sources=16, planned_at="")
+    plan = make_plan(list_sources(ready.source), chunk_sources=16, planned_at="", terms=ready.terms)
     work = [Work(chunk, ready.facets) for chunk in plan.chunks]
     embedding = Embedding(second_is_broken, ready.identity.preprocessing, batch_size=4)
     with open_reader(ready, choose_device("cpu")) as reader:

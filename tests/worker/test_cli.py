@@ -93,7 +93,7 @@ def test_chunk__computes_one_chunk_and_run_uses_it(photos: Path, tmp_path: Path)
 
     document = job(photos, tmp_path / "out")
     ready = prepared(document)
-    plan = make_plan(list_sources(ready.source), chunk_sources=16, planned_at="now")
+    plan = make_plan(list_sources(ready.source), chunk_sources=16, planned_at="now", terms=ready.terms)
     job_id = begin_run(ready.output, job_json=ready.job_json, plan=plan_to_bytes(plan), now=datetime.now(UTC))
     where = tmp_path / "out" / ".framesift" / "jobs" / job_id / "plan.parquet"
     for index in range(len(plan.chunks)):

@@ -57,7 +57,7 @@ def test_run__balances_what_names_tell_and_keeps_it_beside_the_samples(photos: P
     by_name = dict(zip(table["sample"].to_pylist(), table["metadata.camera"].to_pylist(), strict=True))
     assert (by_name["front/0001/00010.jpg"], by_name["00200.jpg"]) == ("front", None)
     assert set(table["metadata.drive"].to_pylist()) == {None, "0000", "0001", "0002"}
-    columns = {one.name: one for one in made.findings.content["analysis"].categories}
+    columns = {one.name: one for one in made.findings.content.analysis.categories}
     assert columns["camera"].values == ("front", "rear")
     assert columns["camera"].selected_counts == (2, 6)
 

@@ -20,7 +20,7 @@ def test_narrowed__is_inside_what_the_selection_proves_and_in_the_log(tmp_path: 
 
     made = select(prepared(asked), events)
 
-    before, after = plain.findings.content["analysis"].proof, made.findings.content["analysis"].proof
+    before, after = plain.findings.content.analysis.proof, made.findings.content.analysis.proof
     assert before.optimum_low <= after.optimum_low <= after.optimum_high <= before.optimum_high
     assert after.optimum_low > before.optimum_low
     assert after.radius_candidates == before.radius_candidates

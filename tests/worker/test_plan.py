@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from tests.photos import make_photos
 from worker.errors import JobRejected
-from worker.manifest import plan_from_bytes, plan_to_bytes
+from worker.manifest import Terms, plan_from_bytes, plan_to_bytes
 from worker.plan import cut, list_sources, make_plan
 from worker.relevant import parse_relevant
 from worker.samples import Source
 from worker.storage.local import LocalStore
+
+TERMS = Terms("float32", 10**9, 10**8)
 
 
 def sources(count: int, *, first: int = 0) -> list[Source]:
@@ -74,7 +76,7 @@ def test_make_plan__addresses_chunks_by_keys_and_etags() -> None:
     def digests(listed: list[Source]) -> list[str]:
         from worker.plan import Listing
 
-        plan = make_plan(Listing(tuple(listed), {}), chunk_sources=64, planned_at="now")
+        plan = make_plan(Listing(tuple(listed), {}), chunk_sources=64, planned_at="now", terms=TERMS)
         return [chunk.digest for chunk in plan.chunks]
 
     listed = sources(500)
@@ -89,7 +91,10 @@ def test_plan_to_bytes__reads_back_equal(tmp_path: Path) -> None:
     make_photos(tmp_path, 9, prefix="a b+%ü/")
     (tmp_path / "x.txt").write_text("")
     plan = make_plan(
-        list_sources(LocalStore(tmp_path)), chunk_sources=2, planned_at="2026-11-22T00:00:00+00:00"
+        list_sources(LocalStore(tmp_path)),
+        chunk_sources=2,
+        planned_at="2026-11-22T00:00:00+00:00",
+        terms=TERMS,
     )
     assert len(plan.chunks) > 1
     assert plan_from_bytes(plan_to_bytes(plan)) == plan

@@ -73,7 +73,7 @@ def test_keys__a_duplicate_stands_for_the_sample_that_stays(photos: Path, tmp_pa
 def test_keys__what_could_not_be_read_is_said_or_refused(photos: Path, tmp_path: Path) -> None:
     made = select(prepared(text(photos, tmp_path / "out", 3, similar(keys=["broken.jpg", "00003.jpg"]))))
     warning = "selection.strategies.0.input.query.keys: 1 of 2 samples could not be read, so nothing is compared with them."
-    assert warning in made.findings.content["warnings"]
+    assert warning in made.findings.content.warnings
     with pytest.raises(JobRejected, match=r"query\.keys: none of these 1 samples could be read; see skipped"):
         select(prepared(text(photos, tmp_path / "out", 3, similar(keys=["broken.jpg"]))))
     (done,) = [

@@ -121,7 +121,7 @@ def test_run__one_more_measure_computes_only_that(photos: Path, tmp_path: Path) 
     added = output_files(tmp_path / "out" / CHUNKS) - before
     facets = {pq.read_metadata(tmp_path / "out" / CHUNKS / name).metadata[b"framesift"] for name in added}
     assert [json.loads(facet)["measure"] for facet in facets] == ["sharpness"]
-    seen = {one.name: one.seen for one in made.findings.content["analysis"].measures}
+    seen = {one.name: one.seen for one in made.findings.content.analysis.measures}
     assert seen["sharpness"] == "full size"
     assert seen["contrast"] != "full size"
 
@@ -230,7 +230,7 @@ def test_run__a_folder_of_bad_files_only_fails_and_says_why(tmp_path: Path) -> N
 def test_run__more_than_there_are_gives_all_and_says_so(photos: Path, tmp_path: Path) -> None:
     made = select(prepared(job(photos, tmp_path / "out", selection=selection(500, DIVERSITY))))
     assert len(set(made.findings.selected)) == 40
-    skipped, warning = made.findings.content["warnings"]
+    skipped, warning = made.findings.content.warnings
     assert skipped == "Skipped: 1 of 42 images (1 truncated); see skipped.json."
     assert warning == "500 samples were asked for, but only 40 can be picked: all of them were selected."
 

@@ -65,9 +65,33 @@ def test_load_settings__arguments_then_variables_then_the_file(
 
 
 def test_load_settings__variables_of_other_parts_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FRAMESIFT_REDIS_URL", "redis://localhost")
-    monkeypatch.setenv("FRAMESIFT_OUTPUTS", "s3://a/ s3://b/")
+    monkeypatch.setenv("FRAMESIFT_SOMETHING_ELSE", "1")
     assert load_settings().batch_size == 32
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("s3://abc/ s3://def/x", [("s3://abc/", None), ("s3://def/x/", None)]),
+        ("s3://abc,s3://def/x/", [("s3://abc/", None), ("s3://def/x/", None)]),
+        (
+            '["/data/my photos", {"url": "s3://abc", "connection": "berlin"}]',
+            [("/data/my photos/", None), ("s3://abc/", "berlin")],
+        ),
+    ],
+)
+def test_load_settings__outputs(
+    monkeypatch: pytest.MonkeyPatch, text: str, places: list[tuple[str, str | None]]
+) -> None:
+    monkeypatch.setenv("FRAMESIFT_OUTPUTS", text)
+    assert [(one.url, one.connection) for one in load_settings().outputs] == places
+
+
+def test_load_settings__a_redis_url_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMESIFT_REDIS_URL", f"http://:{SECRET}@redis")
+    with pytest.raises(JobFailed, match=r"^FRAMESIFT_REDIS_URL: should start with redis://") as failure:
+        load_settings()
+    assert SECRET not in str(failure.value)
 
 
 @pytest.mark.parametrize(
