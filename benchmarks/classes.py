@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from worker.job_options import DIVERSITY, job_document
 
 from jobs.spec import parse_job
 from worker.analysis.scatter import principal_axes
 from worker.errors import FramesiftError, JobRejected
 from worker.events import Events
-from worker.job_options import DIVERSITY, job_document
 from worker.prepare import prepare
 from worker.runner import run
 from worker.settings import load_settings

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from worker.job_options import job_document
 
 from benchmarks.image_folder import eager, with_our_forward
 from benchmarks.photo_sets import DEMO, SIZES_PX, copy_photos, find_photos, tile_photos
@@ -28,7 +29,6 @@ from worker.chunk import Embedding, Work, compute_chunks
 from worker.device import Device, choose_device
 from worker.embedder import Forward
 from worker.facets import Facet
-from worker.job_options import job_document
 from worker.media.images import DecodeRequest
 from worker.models.batches import BatchEmbedder
 from worker.plan import list_sources, make_plan

@@ -1,7 +1,7 @@
 """Runs calls in threads ahead of whoever takes the results, in order and never too far."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -10,7 +10,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def ahead(call: Callable[[A], B], items: Iterable[A], *, threads: int, depth: int) -> Iterator[B]:
+def ahead(call: Callable[[A], B], items: Iterable[A], *, threads: int, depth: int) -> Generator[B]:
     """Yield `call(item)` for each item, in the order of the items.
 
     At most `depth` results are under way or waiting, so memory does not grow with the number of items. The first

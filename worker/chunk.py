@@ -1,9 +1,10 @@
 """The chunk step: read the sources of a chunk once, and write every facet that is missing."""
 
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -49,23 +50,38 @@ class ChunkDone:
     """A chunk whose facets are in the bucket."""
 
     chunk: Chunk
-    skipped_count: int
+    skipped: Mapping[str, int]
+    """How many sources were left out, by reason."""
+
+    @property
+    def skipped_count(self) -> int:
+        """How many sources were left out."""
+        return sum(self.skipped.values())
 
 
 def compute_chunks(
-    work: Iterable[Work], *, reader: Reader, embedding: Embedding | None, output: ObjectStore, job_id: str
+    work: Iterable[Work],
+    *,
+    reader: Reader,
+    embedding: Embedding | None,
+    output: ObjectStore,
+    job_id: str,
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[ChunkDone]:
     """Compute the missing facets of chunks, yielding each chunk once its facets are durable.
 
     Reading, decoding and the model overlap, across the borders of chunks too; facets are written while the next
-    chunk is under way. Memory: what `Reader` holds, one batch of pixels, and the columns of at most four chunks.
+    chunk is under way. `check` is called between batches, and before a facet is written; what it raises ends all. Memory: what `Reader` holds, one batch of pixels, and the columns of at most four chunks.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
         writing: deque[Future[ChunkDone]] = deque()
-        for finished in _finished(work, reader=reader, embedding=embedding):
-            writing.append(writer.submit(_write, finished, output=output, job_id=job_id))
-            while writing and (writing[0].done() or len(writing) > 2):
-                yield writing.popleft().result()
+        # Closed here, not when somebody forgets the error: until then, threads would go on reading and decoding.
+        with closing(_finished(work, reader=reader, embedding=embedding, check=check)) as chunks:
+            for finished in chunks:
+                check()
+                writing.append(writer.submit(_write, finished, output=output, job_id=job_id))
+                while writing and (writing[0].done() or len(writing) > 2):
+                    yield writing.popleft().result()
         while writing:
             yield writing.popleft().result()
 
@@ -93,12 +109,15 @@ class _Tag:
     row: int
 
 
-def _finished(work: Iterable[Work], *, reader: Reader, embedding: Embedding | None) -> Iterator[_Open]:
+def _finished(
+    work: Iterable[Work], *, reader: Reader, embedding: Embedding | None, check: Callable[[], None]
+) -> Generator[_Open]:
     under_way: deque[_Open] = deque()
     batch: list[tuple[_Tag, NDArray[np.uint8]]] = []
     batch_size = embedding.batch_size if embedding else 1
 
     def flush() -> None:
+        check()
         if batch and embedding:
             vectors = embedding.embed(np.stack([pixels for _, pixels in batch]))
             for (tag, _), vector in zip(batch, vectors, strict=True):
@@ -106,17 +125,19 @@ def _finished(work: Iterable[Work], *, reader: Reader, embedding: Embedding | No
                 tag.open.awaited -= 1
             batch.clear()
 
-    for read in reader.read(_wanted(work, embedding.preprocessing if embedding else None, under_way)):
-        opened = read.tag.open
-        if isinstance(read.result, Decoded) and read.result.pixels is not None:
-            batch.append((read.tag, read.result.pixels))
-            opened.awaited += 1
-            read = Read(read.source, read.tag, read.content, _without_pixels(read.result))  # noqa: PLW2901
-        opened.reads.append(read)
-        if len(batch) >= batch_size:
-            flush()
-        while under_way and under_way[0].complete:
-            yield under_way.popleft()
+    wanted = _wanted(work, embedding.preprocessing if embedding else None, under_way)
+    with closing(reader.read(wanted)) as reads:
+        for read in reads:
+            opened = read.tag.open
+            if isinstance(read.result, Decoded) and read.result.pixels is not None:
+                batch.append((read.tag, read.result.pixels))
+                opened.awaited += 1
+                read = Read(read.source, read.tag, read.content, _without_pixels(read.result))  # noqa: PLW2901
+            opened.reads.append(read)
+            if len(batch) >= batch_size:
+                flush()
+            while under_way and under_way[0].complete:
+                yield under_way.popleft()
     flush()
     yield from under_way
 
@@ -165,7 +186,7 @@ def _write(finished: _Open, *, output: ObjectStore, job_id: str) -> ChunkDone:
             _parquet(table, facet),
             media_type=PARQUET,
         )
-    return ChunkDone(finished.work.chunk, len(skipped))
+    return ChunkDone(finished.work.chunk, Counter(result.reason.value for result in skipped))
 
 
 def _table(facet: Facet, finished: _Open) -> pa.Table:

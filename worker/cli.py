@@ -11,18 +11,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from jobs.errors import JobRejected
-from worker.rendering.text import visible
+from jobs import cli as client
+from jobs.cli import (
+    FAILED,
+    REFUSED,
+    STOPPED,
+    AsJson,
+    Count,
+    Input,
+    JobFile,
+    Name,
+    Output,
+    Sets,
+    err,
+    job_of_options,
+    out,
+    stop,
+)
+from jobs.errors import JobRejected, QueueError, SettingsWrong
+from jobs.visible import visible
 
 if TYPE_CHECKING:
+    from jobs.queue import QueueKind
     from jobs.spec import Job
     from worker.check import Forecast
     from worker.prepare import Prepared
     from worker.runner import Outcome
 
-REFUSED, FAILED, STOPPED = 2, 3, 130
 WORKER_PACKAGES = "this command needs the worker: pip install 'framesift[worker,cpu]' (or gpu)"
 
 app = typer.Typer(
@@ -33,23 +49,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-JobFile = Annotated[Path | None, typer.Argument(metavar="JOB.json", help="the job; or use the options below")]
-Input = Annotated[str | None, typer.Option("--input", help="folder or s3://bucket/prefix/ to select from")]
-Output = Annotated[
-    str | None, typer.Option(help="folder or s3://bucket/prefix/ for results and finished chunks")
-]
-Count = Annotated[int | None, typer.Option("--n-samples", help="how many samples to select, by diversity")]
-Name = Annotated[str | None, typer.Option(help="the job's name, a folder of the output")]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="change one key of the job, e.g. embedding.dimension=64"),
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="for machines: JSON lines on stderr, the result on stdout")
-]
+app.add_typer(client.app)
 
 
 @app.command()
@@ -71,7 +71,9 @@ def run(
 ) -> None:
     """Run a job here, without a queue. Stopped or killed, run it again: it goes on from what is finished."""
     with _exit_codes():
-        job = _job(job_file, input_=input_, output=output, n_samples=n_samples, name=name, sets=sets or [])
+        job = job_of_options(
+            job_file, input_=input_, output=output, n_samples=n_samples, name=name, sets=sets or []
+        )
         _run(job, fresh=fresh, copy_to=copy_selected, as_json=as_json)
 
 
@@ -88,7 +90,9 @@ def check(
 ) -> None:
     """Validate a job, list its input and say what a run would do. Downloads nothing else."""
     with _exit_codes():
-        job = _job(job_file, input_=input_, output=output, n_samples=n_samples, name=name, sets=sets or [])
+        job = job_of_options(
+            job_file, input_=input_, output=output, n_samples=n_samples, name=name, sets=sets or []
+        )
         from worker.check import forecast
 
         found = forecast(_prepared(job))
@@ -132,7 +136,9 @@ def demo(
 ) -> None:
     """Select from the photos that ship with the repository, and say where the report lies."""
     with _exit_codes():
-        job = _job(None, input_=str(photos), output=str(output), n_samples=n_samples, name="demo", sets=[])
+        job = job_of_options(
+            None, input_=str(photos), output=str(output), n_samples=n_samples, name="demo", sets=[]
+        )
         _run(job, fresh=False, copy_to=None, as_json=False)
 
 
@@ -159,6 +165,43 @@ def gc(
 
 
 @app.command()
+def worker(
+    *,
+    queues: Annotated[
+        str, typer.Option(help="gpu: chunks and selections; cpu: plans and reports; or both, gpu,cpu")
+    ] = "gpu,cpu",
+    exit_when_idle: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", min=1, help="end when no step came for so long, for a Kubernetes Job"
+        ),
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="of Celery: DEBUG, INFO, WARNING, ERROR")] = "WARNING",
+) -> None:
+    """Work on queued jobs until SIGTERM, one process a GPU. Needs FRAMESIFT_REDIS_URL and FRAMESIFT_OUTPUTS."""
+    with _exit_codes():
+        from worker.service import serve
+        from worker.settings import load_settings
+
+        kinds = _queue_kinds(queues)
+        code = serve(load_settings(), kinds, exit_when_idle_s=exit_when_idle, log_level=log_level)
+        raise typer.Exit(code)
+
+
+@app.command()
+def beat() -> None:
+    """Find lost work and submit what schedules are due, until SIGTERM. Run one, or several for safety."""
+    with _exit_codes():
+        import logging
+
+        from worker.beat import run_beat
+        from worker.settings import load_settings
+
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+        run_beat(load_settings())
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from worker import __version__
@@ -178,55 +221,28 @@ def _exit_codes() -> Iterator[None]:
     try:
         yield
     except JobRejected as error:
-        raise _stop(f"refused: {error}", REFUSED) from error
+        raise stop(f"refused: {error}", REFUSED) from error
     except KeyboardInterrupt as error:
-        raise _stop("stopped; run the same job again to go on from what is finished", STOPPED) from error
+        raise stop("stopped; run the same job again to go on from what is finished", STOPPED) from error
     except ModuleNotFoundError as error:
-        raise _stop(f"failed: {WORKER_PACKAGES} ({error})", FAILED) from error
+        raise stop(f"failed: {WORKER_PACKAGES} ({error})", FAILED) from error
     except Exception as error:
         from worker.errors import FramesiftError
 
-        if not isinstance(error, FramesiftError | OSError | MemoryError):
+        if not isinstance(error, FramesiftError | QueueError | SettingsWrong | OSError | MemoryError):
             raise
-        raise _stop(f"failed: {error}", FAILED) from error
+        raise stop(f"failed: {error}", FAILED) from error
 
 
-def _stop(text: str, code: int) -> typer.Exit:
-    err.print(visible(text), style="red" if code != STOPPED else "yellow", markup=False)
-    return typer.Exit(code)
-
-
-def _job(
-    job_file: Path | None,
-    *,
-    input_: str | None,
-    output: str | None,
-    n_samples: int | None,
-    name: str | None,
-    sets: list[str],
-) -> "Job":
-    from jobs.spec import parse_job_with_warnings
-    from worker.job_options import job_document
-
-    options = {
-        "datasource.input": input_,
-        "datasource.output": output,
-        "selection.n_samples": n_samples,
-        "name": name,
-    }
-    given = {key: value for key, value in options.items() if value is not None}
-    text = None if job_file is None else _read(job_file)
-    parsed = parse_job_with_warnings(job_document(text, options=given, assignments=sets))
-    for warning in parsed.warnings:
-        err.print(visible(f"warning: {warning}"), style="yellow", markup=False)
-    return parsed.job
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise JobRejected(f"JOB.json: cannot read {path}: {error.strerror}") from error
+def _queue_kinds(text: str) -> "list[QueueKind]":
+    kinds: list[QueueKind] = []
+    for one in text.split(","):
+        match one.strip():
+            case "gpu" | "cpu" as kind:
+                kinds.append(kind)
+            case other:
+                raise JobRejected(f"--queues: should be gpu, cpu or gpu,cpu (got {other!r})")
+    return kinds
 
 
 def _prepared(job: "Job") -> "Prepared":

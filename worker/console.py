@@ -19,8 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from jobs.visible import visible
 from worker.events import Fields
-from worker.rendering.text import visible
 
 PLAIN_EVERY_S = 10.0
 HIDDEN = frozenset({"ts", "level", "event", "text"})

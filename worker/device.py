@@ -45,11 +45,14 @@ def choose_device(choice: DeviceChoice = "auto") -> Device:
     Raises:
         JobFailed: `cuda` was asked for and torch sees no GPU.
     """
+    threads = cpu_count()
+    on_cpu = Device("cpu", f"CPU, {threads} threads", threads)
+    if choice == "cpu":
+        return on_cpu
     import torch  # noqa: PLC0415  # two seconds to import; `framesift check` does without
 
-    threads = cpu_count()
-    if choice == "cpu" or (choice == "auto" and not torch.cuda.is_available()):
-        return Device("cpu", f"CPU, {threads} threads", threads)
+    if choice == "auto" and not torch.cuda.is_available():
+        return on_cpu
     if not torch.cuda.is_available():
         raise JobFailed(
             "device: 'cuda' was asked for (FRAMESIFT_DEVICE), but torch sees no GPU; choose auto or cpu"
@@ -66,6 +69,41 @@ def precision_of(choice: DeviceChoice) -> Precision:
     if choice == "cpu" or not any(Path(name).exists() for name in _GPU_DRIVER):
         return "float32"
     return choose_device(choice).precision
+
+
+def gpu_count() -> int:
+    """Return how many GPUs this process may use; imports torch where there is a GPU driver."""
+    if not any(Path(name).exists() for name in _GPU_DRIVER):
+        return 0
+    import torch  # noqa: PLC0415
+
+    return torch.cuda.device_count()
+
+
+def assign_gpu(index: int) -> None:
+    """Leave this process one of the GPUs that it may use, by its number among its worker's processes.
+
+    Must come before torch looks for GPUs; without several, nothing changes.
+    """
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(number) for number in range(_gpus_by_driver())] if allowed is None else allowed.split(",")
+    if len(names) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = names[index % len(names)].strip()
+
+
+def _gpus_by_driver() -> int:
+    """Return how many GPUs the driver shows, without torch: /dev/nvidia0, /dev/nvidia1 and so on."""
+    return sum(path.name[len("nvidia") :].isdigit() for path in Path("/dev").glob("nvidia*"))
+
+
+def gpu_memory() -> tuple[int, int]:
+    """Return used and total bytes of the GPU that torch uses in this process; zeros where it uses none."""
+    import torch  # noqa: PLC0415
+
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return 0, 0
+    free, total = torch.cuda.mem_get_info()
+    return total - free, total
 
 
 def cpu_count() -> int:

@@ -26,12 +26,7 @@ class Events:
 
     def emit(self, event: str, *, level: str = "info", **fields: Fields) -> None:
         """Report that something happened."""
-        record: dict[str, Fields] = {
-            "ts": datetime.now(UTC).isoformat(),
-            "level": level,
-            "event": event,
-            **fields,
-        }
+        record = _record(event, level, fields)
         with self._lock:
             if event != "progress" and len(self._lines) < MAX_LINES:
                 self._lines.append(json.dumps(record, ensure_ascii=True))
@@ -47,7 +42,16 @@ class Events:
         """Report how far a stage is."""
         self.emit("progress", level="debug", stage=stage, done=done, total=total)
 
+    @staticmethod
+    def lines(event: str, *, level: str = "info", **fields: Fields) -> list[str]:
+        """Return one event as a line of a log."""
+        return [json.dumps(_record(event, level, fields), ensure_ascii=True)]
+
     def log(self) -> bytes:
         """Return the log so far, one JSON object a line."""
         with self._lock:
             return "".join(f"{line}\n" for line in self._lines).encode()
+
+
+def _record(event: str, level: str, fields: dict[str, Fields]) -> dict[str, Fields]:
+    return {"ts": datetime.now(UTC).isoformat(), "level": level, "event": event, **fields}

@@ -9,18 +9,24 @@ from worker.publish import DONE, JSON
 from worker.storage.store import ObjectStore
 
 JOB, PLAN = "job.json", "plan.parquet"
+SUBMISSION = "submission.json"
+"""Beside the job of a run that came through the queue: by what key, for whom, how urgent."""
+FINDINGS, FAILED = "findings.json", "failed.json"
+"""What a queued job's select step hands on; the chunks that were given up before it."""
 
 
 def unfinished_run(store: ObjectStore, *, job_name: str, job_json: str) -> str | None:
     """Return the id of the latest run of exactly this job, if it has a plan and did not end, or None.
 
-    What was begun before it is history: its listing is older than one that the user has seen the end of, or gave up.
+    Runs that came through the queue are the queue's to take up. What was begun before it is history: its listing is older than one that the user has seen the end of, or gave up.
     """
     suffix = f"-{job_digest(job_json)}/{PLAN}"
-    latest = max((info.key for info in store.list(JOBS) if info.key.endswith(suffix)), default=None)
-    if latest is None:
+    keys = [info.key for info in store.list(JOBS)]
+    ids = {key.removeprefix(JOBS).partition("/")[0] for key in keys if key.endswith(suffix)}
+    queued = {key.removeprefix(JOBS).partition("/")[0] for key in keys if key.endswith(f"/{SUBMISSION}")}
+    job_id = max(ids - queued, default=None)
+    if job_id is None:
         return None
-    job_id = latest.removeprefix(JOBS).removesuffix(f"/{PLAN}")
     ended = store.head(result_prefix(job_name, job_id) + DONE) is not None
     same = store.get(job_key(job_id, JOB)).decode() == job_json
     return job_id if same and not ended else None

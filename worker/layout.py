@@ -2,13 +2,17 @@
 
 .framesift/chunks/<chunk>/<facet>.parquet           a finished facet of a chunk, shared by all jobs
 .framesift/chunks/<chunk>/<facet>.<job id>.parquet  the same, but only true for one job (see `facet_key`)
-.framesift/jobs/<job id>/                           job.json, plan.parquet, projection.npz
+.framesift/jobs/<job id>/                           job.json, plan.parquet, projection.npz; of a queued job also
+                                                    submission.json, findings.json, failed.json
+.framesift/schedules/<name>.json                    schedules whose jobs write here
+.framesift/outputs/<digest>.json                    outputs below this one that queued jobs have used
 <job name>/<job id>/                                what people read; done.json is written last
 """
 
 PRIVATE = ".framesift/"
 CHUNKS = f"{PRIVATE}chunks/"
 JOBS = f"{PRIVATE}jobs/"
+SCHEDULES = f"{PRIVATE}schedules/"
 LIGHTLY = ".lightly/"
 
 

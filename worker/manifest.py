@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from io import BytesIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,8 @@ from worker.errors import JobFailed
 from worker.samples import Source
 
 FORMAT_VERSION = 1
+ROW_GROUP = 65_536
+"""Rows that are read to find one chunk, about."""
 NOT_UTF8 = "not UTF-8"
 """Stands among the extensions of what was ignored for names that no key can express."""
 
@@ -86,7 +89,7 @@ def plan_to_bytes(plan: Plan) -> bytes:
     }
     table = pa.Table.from_arrays(columns, schema=SCHEMA.with_metadata({"framesift": json.dumps(about)}))
     out = BytesIO()
-    pq.write_table(table, out, compression="zstd")
+    pq.write_table(table, out, compression="zstd", row_group_size=ROW_GROUP)
     return out.getvalue()
 
 
@@ -96,17 +99,32 @@ def plan_from_bytes(body: bytes) -> Plan:
     Raises:
         JobFailed: not a plan, or one of a newer format.
     """
+    table, about = _read(body)
+    return Plan(tuple(_chunks(table)), about["ignored"], about["planned_at"], Terms(**about["terms"]))
+
+
+def chunk_from_bytes(body: bytes, index: int) -> tuple[Chunk | None, Terms]:
+    """Read one chunk of a plan, or None where there is no such, and the terms; the rest of the plan is not unpacked.
+
+    Raises:
+        JobFailed: as `plan_from_bytes`.
+    """
+    table, about = _read(body, only=index)
+    return next(_chunks(table), None), Terms(**about["terms"])
+
+
+def _read(body: bytes, *, only: int | None = None) -> tuple[pa.Table, dict[str, Any]]:
+    """Return the table of a plan, or of one chunk of it, and what its metadata say."""
     try:
-        table = pq.read_table(BytesIO(body))
+        table = pq.read_table(BytesIO(body), filters=None if only is None else [("chunk", "=", only)])
         about = json.loads((table.schema.metadata or {})[b"framesift"])
         version = about["format_version"]
-        if version > FORMAT_VERSION:
-            raise JobFailed(
-                f"the plan has format {version}, this framesift reads up to {FORMAT_VERSION}: update it"
-            )
-        return Plan(tuple(_chunks(table)), about["ignored"], about["planned_at"], Terms(**about["terms"]))
+        if version <= FORMAT_VERSION:
+            Terms(**about["terms"])
+            return table, about
     except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise JobFailed(f"not a plan.parquet of framesift: {error}") from error
+    raise JobFailed(f"the plan has format {version}, this framesift reads up to {FORMAT_VERSION}: update it")
 
 
 def _chunks(table: pa.Table) -> Iterator[Chunk]:

@@ -1,5 +1,7 @@
 """Computes one chunk of a planned job: what an array job, whatever scheduler runs it, calls with its index."""
 
+from functools import partial
+
 from jobs.datasource import parse_location
 from jobs.spec import parse_job
 from worker.device import choose_device
@@ -8,7 +10,7 @@ from worker.history import JOB, PLAN
 from worker.layout import CHUNKS, JOBS, job_key
 from worker.manifest import plan_from_bytes
 from worker.prepare import prepare
-from worker.runner import compute, missing_work, open_reader
+from worker.runner import compute, load_model, missing_work, open_reader
 from worker.settings import Settings
 from worker.storage.connect import connect
 
@@ -40,5 +42,6 @@ def run_chunk(plan_url: str, index: int, *, connection: str | None, settings: Se
         return f"chunk {index}: already done"
     device = prepared.on(choose_device(settings.device))
     with open_reader(prepared, device) as reader:
-        done = list(compute(prepared, work, job_id, reader=reader, device=device))
+        model = partial(load_model, prepared, device)
+        done = list(compute(prepared, work, job_id, reader=reader, model=model))
     return f"chunk {index}: {len(chunk.sources)} sources, {done[0].skipped_count} skipped, on {device.label}"

@@ -37,6 +37,10 @@ class Prepared:
     settings: Settings
     terms: Terms
 
+    def under(self, terms: Terms) -> "Prepared":
+        """Return the same job as a plan froze it, which may have been made on another machine."""
+        return self if terms == self.terms else prepare(self.job, self.settings, terms=terms)
+
     def on(self, device: Device) -> Device:
         """Return the device as this job computes on it.
 

@@ -1,6 +1,7 @@
 """Writes the artefacts that people read, and remembers what was written."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any, Literal
@@ -33,6 +34,8 @@ class Results:
     job_name: str
     job_id: str
     artefacts: list[Artefact] = field(default_factory=list)
+    before_put: Callable[[], None] = lambda: None
+    """Called before each file is written; what it raises ends the publishing."""
 
     @property
     def prefix(self) -> str:
@@ -46,6 +49,7 @@ class Results:
 
     def put(self, name: str, body: bytes, *, media_type: str) -> None:
         """Write one artefact whole."""
+        self.before_put()
         self.store.put(self.prefix + name, body, media_type=media_type)
         self.artefacts.append(Artefact(name, len(body), sha256(body).hexdigest()))
 

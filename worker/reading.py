@@ -1,6 +1,6 @@
 """Sources to decoded images: fetched by threads, decoded by processes, handed on in order, with bounded memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from threading import Condition
@@ -51,7 +51,7 @@ class Reader:
     inflight_bytes: int
     lookahead: int
 
-    def read(self, wanted: Iterable[Wanted[T]]) -> Iterator[Read[T]]:
+    def read(self, wanted: Iterable[Wanted[T]]) -> Generator[Read[T]]:
         """Return one result for each wanted source, in the same order.
 
         Raises:

@@ -2,7 +2,7 @@
 
 import platform
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from worker.device import Device
 from worker.events import Events
 from worker.facts import Facts, RunFacts, StageTime
 from worker.findings import Findings
+from worker.ledger import Ledger, Meter, requests_of
 from worker.manifest import Plan, sources_of
 from worker.media.images import DecodeRequest
 from worker.publish import Results
@@ -21,7 +22,7 @@ from worker.rendering.lightly_v2 import lightly_v2
 from worker.rendering.pages import render_html, wanted_pictures
 from worker.rendering.pdf import PdfFailed, render_pdf
 from worker.samples import Decoded
-from worker.storage.store import ObjectStore
+from worker.settings import Prices
 
 PICTURE_PX = 256
 LIBRARIES = ("torch", "onnxruntime", "timm", "numpy", "pillow", "pyarrow", "weasyprint")
@@ -29,13 +30,13 @@ LIBRARIES = ("torch", "onnxruntime", "timm", "numpy", "pillow", "pyarrow", "weas
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What the steps before took: seconds a stage, attempts, and how many sources were read now."""
+    """What the steps before took, how often they were tried, and how many sources were read now."""
 
-    started_at: datetime
-    stages: Mapping[str, float]
+    ledger: Ledger
     attempt: int
     read_count: int
     device: Device
+    prices: Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +56,17 @@ def report(
     reader: Reader,
     images: str,
     events: Events,
+    log: Callable[[], bytes] | None = None,
 ) -> Published:
     """Write report.html, report.pdf, report.json (and as LightlyOne has it), log.jsonl and, last, done.json.
 
-    A PDF that cannot be made costs only itself: the reason is in done.json and in the log.
+    `log` gives log.jsonl; without it, `events` does, which have seen this process only. A PDF that cannot be made costs only itself: the reason is in done.json and in the log.
 
     Raises:
         StorageError: an artefact could not be written.
     """
-    facts = Facts.of(findings.content, _run_facts(ran, reader.store, results.store))
+    meter = Meter(reader.store, results.store, device=ran.device)
+    facts = Facts.of(findings.content, _run_facts(ran))
     pictures = _pictures(facts, plan, reader, images=images)
     html = render_html(facts, pictures)
     results.put("report.html", html.encode(), media_type="text/html; charset=utf-8")
@@ -75,8 +78,15 @@ def report(
         events.emit("pdf_failed", level="warning", text=f"report.pdf could not be made: {failure}")
     results.put_json("report_v2.json", lightly_v2(facts))
     results.put("report.json", facts.model_dump_json(indent=1).encode(), media_type="application/json")
-    results.put("log.jsonl", events.log(), media_type="application/x-ndjson")
-    results.close("done", counts=facts.counts.model_dump(), pdf_error=pdf_error, run=_run_in_full(facts.run))
+    results.put("log.jsonl", log() if log else events.log(), media_type="application/x-ndjson")
+    ran.ledger.add("report", meter.spent())
+    results.close(
+        "done",
+        counts=facts.counts.model_dump(),
+        pdf_error=pdf_error,
+        run=_run_in_full(facts.run, ran.ledger),
+        ledger=ran.ledger.to_json(ran.prices),
+    )
     return Published(facts, pdf_error)
 
 
@@ -93,20 +103,17 @@ def _pictures(facts: Facts, plan: Plan, reader: Reader, *, images: str) -> dict[
     return pictures
 
 
-def _run_facts(ran: Ran, *stores: ObjectStore) -> RunFacts:
-    requests: dict[str, int] = {}
-    for store in stores:
-        for kind, count in store.usage.requests.items():
-            requests[kind] = requests.get(kind, 0) + count
-    embed_s = ran.stages.get("embed", 0.0)
+def _run_facts(ran: Ran) -> RunFacts:
+    ledger, total = ran.ledger, ran.ledger.total
+    embed_s = ledger.durations.get("embed", 0.0)
     return RunFacts(
-        started_at=ran.started_at,
+        started_at=ledger.started_at,
         finished_at=datetime.now(UTC),
-        stages=tuple(StageTime(name=name, duration_s=seconds) for name, seconds in ran.stages.items()),
+        stages=tuple(StageTime(name=name, duration_s=seconds) for name, seconds in ledger.durations.items()),
         images_per_s=ran.read_count / embed_s if ran.read_count and embed_s else None,
-        requests=dict(sorted(requests.items())),
-        bytes_read=sum(store.usage.bytes_read for store in stores),
-        bytes_written=sum(store.usage.bytes_written for store in stores),
+        requests=requests_of(total),
+        bytes_read=int(total.get("bytes_read", 0)),
+        bytes_written=int(total.get("bytes_written", 0)),
         device=ran.device.label,
         host=socket.gethostname(),
         versions={"framesift": __version__, "python": platform.python_version(), **_versions()},
@@ -118,10 +125,17 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
-def _run_in_full(run: RunFacts) -> dict[str, Any]:
+def _run_in_full(run: RunFacts, ledger: Ledger) -> dict[str, Any]:
     """Return the run with the stage that its report could not show, since it was being drawn."""
-    now = datetime.now(UTC)
+    now, total = datetime.now(UTC), ledger.total
     drawing = StageTime(name="report", duration_s=(now - run.finished_at).total_seconds())
-    return run.model_copy(update={"finished_at": now, "stages": (*run.stages, drawing)}).model_dump(
-        mode="json"
+    whole = run.model_copy(
+        update={
+            "finished_at": now,
+            "stages": (*run.stages, drawing),
+            "requests": requests_of(total),
+            "bytes_read": int(total.get("bytes_read", 0)),
+            "bytes_written": int(total.get("bytes_written", 0)),
+        }
     )
+    return whole.model_dump(mode="json")

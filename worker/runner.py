@@ -1,13 +1,12 @@
 """Runs a job in this process, step after step: the embedded default, with no broker."""
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from worker.chunk import ChunkDone, Embedding, Work, compute_chunks
+from worker.chunk import ChunkDone, Embed, Embedding, Work, compute_chunks
 from worker.device import Device, choose_device
 from worker.events import Events
 from worker.facets import missing_facets
@@ -16,11 +15,12 @@ from worker.findings import Findings
 from worker.foresight import foresee
 from worker.history import PLAN, begin_run, count_attempt, unfinished_run
 from worker.layout import CHUNKS, job_key
+from worker.ledger import Ledger
 from worker.manifest import Chunk, Plan, plan_from_bytes, plan_to_bytes, sources_of
 from worker.media.decoders import Decoders
 from worker.models.batches import BatchEmbedder
 from worker.plan import list_sources, make_plan
-from worker.prepare import Prepared, prepare, refused_where_missing, relevant_rules
+from worker.prepare import Prepared, refused_where_missing, relevant_rules
 from worker.publish import Artefact, Results
 from worker.reading import Reader
 from worker.report import Ran, report
@@ -54,22 +54,6 @@ class Outcome:
         }
 
 
-@dataclass(slots=True)
-class Clock:
-    """When the run began, and how long each stage took, in seconds."""
-
-    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    stages: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str, events: Events) -> Iterator[None]:
-        """Time one stage."""
-        began = time.monotonic()
-        yield
-        self.stages[name] = time.monotonic() - began
-        events.emit("stage_finished", stage=name, duration_s=round(self.stages[name], 3))
-
-
 def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
     """Run a job from listing to report.
 
@@ -80,21 +64,19 @@ def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
         JobFailed: no sample could be read, or the machine cannot do it.
         StorageError: a store failed for good. What is finished stays in the output; run the job again to go on.
     """
-    clock = Clock()
+    ledger = Ledger()
     device = prepared.on(choose_device(prepared.settings.device))
     with open_reader(prepared, device) as reader:
-        made = run_until_selected(prepared, events, reader=reader, device=device, clock=clock, fresh=fresh)
-        with clock.stage("report", events):
-            ran = Ran(clock.started_at, clock.stages, made.attempt, made.read_count, device)
-            published = report(
-                made.plan,
-                made.findings,
-                made.results,
-                ran=ran,
-                reader=reader,
-                images=prepared.job.report.images,
-                events=events,
-            )
+        made = run_until_selected(prepared, events, reader=reader, device=device, ledger=ledger, fresh=fresh)
+        published = report(
+            made.plan,
+            made.findings,
+            made.results,
+            ran=Ran(ledger, made.attempt, made.read_count, device, prepared.settings.prices),
+            reader=reader,
+            images=prepared.job.report.images,
+            events=events,
+        )
     return Outcome(
         job_id=made.results.job_id,
         result_url=made.results.url,
@@ -124,20 +106,20 @@ def run_until_selected(
     *,
     reader: Reader,
     device: Device,
-    clock: Clock,
+    ledger: Ledger,
     fresh: bool = False,
 ) -> Made:
     """Plan, embed and select; `run` says what may be raised."""
-    with clock.stage("plan", events):
+    stores = (prepared.source, prepared.output)
+    with ledger.stage("plan", events, *stores, device=device):
         job_id, plan = _begun(prepared, events, fresh=fresh)
-        if plan.terms != prepared.terms:
-            prepared = prepare(prepared.job, prepared.settings, terms=plan.terms)
-            device = prepared.on(device)
+        prepared = prepared.under(plan.terms)
+        device = prepared.on(device)
         attempt = count_attempt(prepared.output, job_id)
     results = Results(prepared.output, prepared.job.name, job_id)
-    with clock.stage("embed", events):
+    with ledger.stage("embed", events, *stores, device=device):
         read_count = _embed(prepared, plan, job_id, reader=reader, device=device, events=events)
-    with clock.stage("select", events):
+    with ledger.stage("select", events, *stores, device=device):
         findings = select(prepared, plan, results, device=device, events=events)
     return Made(plan, findings, results, attempt, read_count)
 
@@ -145,32 +127,52 @@ def run_until_selected(
 @contextmanager
 def open_reader(prepared: Prepared, device: Device) -> Iterator[Reader]:
     """Start the decoding processes, and stop them at the end."""
+    with Decoders(prepared.settings.decode_processes or device.threads, prepared.limits) as decoders:
+        yield reader_of(prepared, decoders)
+
+
+def reader_of(prepared: Prepared, decoders: Decoders) -> Reader:
+    """Return a reader of the job's input that decodes in these processes."""
     settings = prepared.settings
-    with Decoders(settings.decode_processes or device.threads, prepared.limits) as decoders:
-        yield Reader(
-            store=prepared.source,
-            decoders=decoders,
-            limits=prepared.limits,
-            fetch_threads=settings.fetch_threads,
-            inflight_bytes=settings.inflight_bytes,
-            lookahead=max(4 * settings.batch_size, 2 * settings.fetch_threads),
-        )
+    return Reader(
+        store=prepared.source,
+        decoders=decoders,
+        limits=prepared.limits,
+        fetch_threads=settings.fetch_threads,
+        inflight_bytes=settings.inflight_bytes,
+        lookahead=max(4 * settings.batch_size, 2 * settings.fetch_threads),
+    )
+
+
+def load_model(prepared: Prepared, device: Device) -> Embed:
+    """Make the job's model ready on a device."""
+    forward = prepared.embedder.load(device, prepared.weights)
+    return BatchEmbedder(forward, dimension=prepared.identity.dimension)
 
 
 def compute(
-    prepared: Prepared, work: Sequence[Work], job_id: str, *, reader: Reader, device: Device
+    prepared: Prepared,
+    work: Sequence[Work],
+    job_id: str,
+    *,
+    reader: Reader,
+    model: Callable[[], Embed],
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[ChunkDone]:
-    """Compute the missing facets of chunks; the model is loaded only if one of them needs it."""
+    """Compute the missing facets of chunks; `model` is called only if one of them needs it.
+
+    `check` is called between batches, and before a facet is written; what it raises ends the work.
+    """
     embedding = None
     if any(facet.kind == "embedding" for item in work for facet in item.facets):
         embedding = Embedding(
-            embed=BatchEmbedder(
-                prepared.embedder.load(device, prepared.weights), dimension=prepared.identity.dimension
-            ),
+            embed=model(),
             preprocessing=prepared.identity.preprocessing,
             batch_size=prepared.settings.batch_size,
         )
-    return compute_chunks(work, reader=reader, embedding=embedding, output=prepared.output, job_id=job_id)
+    return compute_chunks(
+        work, reader=reader, embedding=embedding, output=prepared.output, job_id=job_id, check=check
+    )
 
 
 def missing_work(
@@ -185,6 +187,23 @@ def missing_work(
     return [work for work in missing if work.facets]
 
 
+def freeze(prepared: Prepared, now: datetime) -> Plan:
+    """List the input and cut it into chunks; refuse what the names alone tell to be impossible.
+
+    Raises:
+        JobRejected: no such place, nothing to select from, or what the job asks for cannot be had of it.
+    """
+    with refused_where_missing("datasource.input"):
+        listing = list_sources(prepared.source, relevant_rules(prepared))
+    foresee(prepared, [source.key for source in listing.sources])
+    return make_plan(
+        listing,
+        chunk_sources=prepared.settings.chunk_sources,
+        planned_at=now.isoformat(timespec="seconds"),
+        terms=prepared.terms,
+    )
+
+
 def _begun(prepared: Prepared, events: Events, *, fresh: bool) -> tuple[str, Plan]:
     job = prepared.job
     with refused_where_missing("datasource.output"):
@@ -196,15 +215,7 @@ def _begun(prepared: Prepared, events: Events, *, fresh: bool) -> tuple[str, Pla
         )
         return job_id, plan
     now = datetime.now(UTC)
-    with refused_where_missing("datasource.input"):
-        listing = list_sources(prepared.source, relevant_rules(prepared))
-    foresee(prepared, [source.key for source in listing.sources])
-    plan = make_plan(
-        listing,
-        chunk_sources=prepared.settings.chunk_sources,
-        planned_at=now.isoformat(timespec="seconds"),
-        terms=prepared.terms,
-    )
+    plan = freeze(prepared, now)
     job_id = begin_run(prepared.output, job_json=prepared.job_json, plan=plan_to_bytes(plan), now=now)
     events.emit(
         "planned", job_id=job_id, sources=plan.source_count, chunks=len(plan.chunks), ignored=plan.ignored
@@ -221,7 +232,9 @@ def _embed(
     events.emit("chunks", total=len(plan.chunks), missing=len(work), sources_to_read=total)
     done = 0
     events.progress("embed", done, total)
-    for finished in compute(prepared, work, job_id, reader=reader, device=device):
+    for finished in compute(
+        prepared, work, job_id, reader=reader, model=lambda: load_model(prepared, device)
+    ):
         done += len(finished.chunk.sources)
         events.progress("embed", done, total)
         events.emit("chunk_done", index=finished.chunk.index, skipped=finished.skipped_count)

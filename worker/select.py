@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import BytesIO
 
 import numpy as np
@@ -35,10 +35,21 @@ from worker.variants import MEASURES
 FORMAT_VERSION = 1
 EXAMPLES_PER_REASON = 5
 PROJECTION = "projection.npz"
+_NONE_FAILED: Mapping[int, str] = {}
 
 
-def select(prepared: Prepared, plan: Plan, results: Results, *, device: Device, events: Events) -> Findings:
+def select(
+    prepared: Prepared,
+    plan: Plan,
+    results: Results,
+    *,
+    device: Device,
+    events: Events,
+    failed: Mapping[int, str] = _NONE_FAILED,
+) -> Findings:
     """Gather the pool, select, analyse, and write samples.parquet, selected.txt and skipped.json.
+
+    `failed` maps chunks that were given up to the reason; their sources are left out.
 
     Memory: about 500 bytes and 4 x dimension bytes a sample, what the selection states for itself, and one chunk at
     a time of full embeddings.
@@ -47,7 +58,7 @@ def select(prepared: Prepared, plan: Plan, results: Results, *, device: Device, 
         JobFailed: no sample could be read. JobRejected: the strategies do not fit what could be read, for example the
             quotas. In both cases skipped.json and a done.json that says so are written first.
     """
-    gathered = _gathered(prepared, plan, results, events)
+    gathered = _gathered(prepared, plan, results, events, failed)
     names = gathered.samples["sample"].to_pylist()
     columns = _columns(gathered)
     asked = prepared.job.selection.asked_of(len(names))
@@ -112,11 +123,20 @@ def select(prepared: Prepared, plan: Plan, results: Results, *, device: Device, 
     return Findings(content, selected=tuple(names[row] for row in choice.rows))
 
 
-def _gathered(prepared: Prepared, plan: Plan, results: Results, events: Events) -> Gathered:
+def _gathered(
+    prepared: Prepared, plan: Plan, results: Results, events: Events, failed: Mapping[int, str]
+) -> Gathered:
     store = prepared.output
     existing = {info.key for info in store.list(CHUNKS)}
-    gatherer = Gatherer(store, plan, prepared.facets, existing=existing, job_id=results.job_id)
-    total, done = 2 * len(plan.chunks), 0
+    given_up = [
+        LeftOut(source.key, "chunk_failed", failed[chunk.index])
+        for chunk in plan.chunks
+        if chunk.index in failed
+        for source in chunk.sources
+    ]
+    left = replace(plan, chunks=tuple(chunk for chunk in plan.chunks if chunk.index not in failed))
+    gatherer = Gatherer(store, left, prepared.facets, existing=existing, job_id=results.job_id)
+    total, done = 2 * len(left.chunks), 0
 
     def on_chunk() -> None:
         nonlocal done
@@ -130,15 +150,16 @@ def _gathered(prepared: Prepared, plan: Plan, results: Results, events: Events) 
             on_chunk=on_chunk,
         )
     except NothingLeft as failure:
+        failure = NothingLeft([*failure.skipped, *given_up])
         results.put_json("skipped.json", [asdict(left_out) for left_out in failure.skipped])
         results.close("failed", reason=str(failure))
-        raise
+        raise failure from None
     store.put(
         job_key(results.job_id, PROJECTION),
         gathered.projection.to_bytes(),
         media_type="application/octet-stream",
     )
-    return gathered
+    return replace(gathered, skipped=(*gathered.skipped, *given_up))
 
 
 def _write(

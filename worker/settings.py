@@ -146,6 +146,13 @@ class Settings(QueueSettings):
     )
     prices: Prices = Prices()
 
+    @field_validator("webhook_url")
+    @classmethod
+    def _over_http(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("should start with http:// or https://")
+        return url
+
     @field_validator("weights_dirs", mode="before")
     @classmethod
     def _folders(cls, given: Any) -> Any:

@@ -56,8 +56,6 @@ def _in_blocks(job: SelectionJob) -> Iterator[str]:
     for name, what in blocks.items():
         if getattr(job, name) is not None:
             yield _missing(name, what)
-    if job.limits.max_failed_chunks:
-        yield _missing("limits.max_failed_chunks", "going on without a failed chunk", "0")
 
 
 def _in_selection(selection: Selection) -> Iterator[str]:

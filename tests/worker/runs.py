@@ -8,8 +8,9 @@ from pydantic_core import to_jsonable_python
 from jobs.spec import parse_job
 from worker.device import choose_device
 from worker.events import Events
+from worker.ledger import Ledger
 from worker.prepare import Prepared, prepare
-from worker.runner import Clock, Made, Outcome, open_reader, run, run_until_selected
+from worker.runner import Made, Outcome, open_reader, run, run_until_selected
 from worker.settings import Settings
 
 DIVERSITY = {"input": {"type": "EMBEDDINGS"}, "strategy": {"type": "DIVERSITY"}}
@@ -51,7 +52,7 @@ def select(ready: Prepared, events: Events | None = None, *, fresh: bool = False
     device = choose_device("cpu")
     with open_reader(ready, device) as reader:
         return run_until_selected(
-            ready, events or Events(), reader=reader, device=device, clock=Clock(), fresh=fresh
+            ready, events or Events(), reader=reader, device=device, ledger=Ledger(), fresh=fresh
         )
 
 

@@ -166,7 +166,6 @@ def test_refuse_unsupported__strategies(given: dict[str, Any], strategy: dict[st
         ("datapool", {"name": "kept"}),
         ("predictions", {}),
         ("metadata", {}),
-        ("limits", {"max_failed_chunks": 1}),
     ],
 )
 def test_refuse_unsupported__blocks(block: str, value: object) -> None:

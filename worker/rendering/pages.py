@@ -6,13 +6,14 @@ from functools import cache
 import jinja2
 from markupsafe import Markup
 
+from jobs.visible import visible
 from worker import sections
 from worker.blocks import Block
 from worker.facts import Facts
 from worker.registry import Registry
 from worker.rendering import palette
 from worker.rendering.templates import template_dir
-from worker.rendering.text import shortened, visible
+from worker.rendering.text import shortened
 from worker.section import Pictures, Section
 
 PICTURE_BUDGET_BYTES = 3_200_000

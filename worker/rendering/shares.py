@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import PercentFormatter
 
+from jobs.visible import visible
 from worker.facts import BalanceClass
 from worker.rendering import palette
 from worker.rendering.canvas import drawing, svg
 from worker.rendering.figures import FULL_MM
-from worker.rendering.text import shortened, visible
+from worker.rendering.text import shortened
 
 _LABEL_LIMIT = 28
 

@@ -1,6 +1,7 @@
 import pytest
 
-from worker.rendering.text import plural, quantity, seconds, shortened, size, visible
+from jobs.visible import visible
+from worker.rendering.text import plural, quantity, seconds, shortened, size
 
 
 @pytest.mark.parametrize(

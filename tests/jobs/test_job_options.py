@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from worker.errors import JobRejected
-from worker.job_options import job_document
+from jobs.errors import JobRejected
+from jobs.job_options import job_document
 
 OPTIONS = {"datasource.input": "in", "datasource.output": "out", "selection.n_samples": 5}
 

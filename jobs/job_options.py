@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jobs.errors import JobRejected
 from jobs.text import read_object
-from worker.errors import JobRejected
 
 NEEDED = {
     "datasource.input": "--input",

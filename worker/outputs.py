@@ -1,0 +1,51 @@
+"""Which places a deployment writes to: what it needs to find its jobs again when the queue has forgotten them."""
+
+import json
+from collections.abc import Iterator
+
+from jobs.datasource import Location
+from jobs.ids import digest
+from worker.errors import StoreMissing
+from worker.layout import PRIVATE
+from worker.publish import JSON
+from worker.settings import Settings
+from worker.storage.connect import connect
+
+OUTPUTS = f"{PRIVATE}outputs/"
+FORMAT_VERSION = 1
+
+
+def register_output(output: Location, settings: Settings) -> None:
+    """Note in the allowed place around an output that there is this one below it.
+
+    Raises:
+        StorageError: the place cannot be written to.
+    """
+    for around in settings.outputs:
+        if around.contains(output) and around != output:
+            store = connect(around, settings, may_be_absent=True)
+            key = f"{OUTPUTS}{digest(output.url)}.json"
+            if store.head(key) is None:
+                about = {"format_version": FORMAT_VERSION, "url": output.url, "connection": output.connection}
+                store.put(key, json.dumps(about).encode(), media_type=JSON)
+            return
+
+
+def known_outputs(settings: Settings) -> Iterator[Location]:
+    """Yield FRAMESIFT_OUTPUTS, and the outputs below them that jobs have used.
+
+    Raises:
+        StorageError: a place cannot be listed; one that does not exist yet has none below it.
+    """
+    for around in settings.outputs:
+        yield around
+        store = connect(around, settings, may_be_absent=True)
+        try:
+            keys = [info.key for info in store.list(OUTPUTS)]
+        except StoreMissing:
+            continue
+        for key in keys:
+            about = json.loads(store.get(key))
+            place = Location.model_validate({"url": about["url"], "connection": about["connection"]})
+            if around.contains(place):  # what lies in a bucket is data: it opens no other place
+                yield place

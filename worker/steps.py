@@ -1,0 +1,291 @@
+"""What each step of a queued job does, on top of what `runner.py` does in one process; it may be done twice at once.
+
+Each ends by saying what comes next: the plan sends the first chunks, a chunk the next ones, the last chunk the
+selection, that the report.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+
+from jobs.errors import QueueDown
+from jobs.records import Record, Records
+from jobs.spec import SelectionJob
+from jobs.workers import tell_gpu_memory
+from worker.allowed import refuse_other_places
+from worker.device import Device, gpu_memory
+from worker.endings import Endings, job_of, ledger_of, log_of
+from worker.errors import ObjectMissing, StoreMissing
+from worker.events import Events
+from worker.findings import findings_from_bytes, findings_to_bytes
+from worker.history import FAILED, FINDINGS, JOB, PLAN, SUBMISSION, count_attempt
+from worker.layout import CHUNKS, job_key, result_prefix
+from worker.lease import Lease
+from worker.ledger import Meter
+from worker.manifest import Plan, Terms, chunk_from_bytes, plan_from_bytes, plan_to_bytes
+from worker.outputs import register_output
+from worker.post import Post
+from worker.prepare import Prepared, prepare
+from worker.publish import DONE, JSON, Results, json_bytes
+from worker.report import Ran, report
+from worker.runner import compute, freeze, missing_work
+from worker.select import select
+from worker.settings import Settings
+from worker.storage.connect import connect
+from worker.storage.store import ObjectStore
+from worker.totals import skipped_totals
+from worker.warm import Warm
+
+_INSIST_S = 60.0
+_NO_DEVICE = Device("cpu", "CPU", 1)
+_SUBMISSION_VERSION = 1
+
+
+class Steps:
+    """The steps of queued jobs, as one worker process does them; one at a time."""
+
+    def __init__(
+        self, settings: Settings, records: Records, post: Post, endings: Endings, *, worker: str
+    ) -> None:
+        self._settings = settings
+        self._records = records
+        self._post = post
+        self._endings = endings
+        self._worker = worker
+        self._warm = Warm(settings)
+        self._latest: tuple[str, bytes] | None = None
+        self._ready: tuple[tuple[str, Terms], Prepared] | None = None
+
+    def do(self, step: str, record: Record, lease: Lease, events: Events) -> None:
+        """Do one step of a job whose lease is held. Raises whatever keeps it from being done, and Stopped."""
+        match step:
+            case "plan":
+                self._plan(record, events)
+            case "select":
+                self._select(record, lease, events)
+            case "report":
+                self._report(record, lease, events)
+            case _:
+                self._chunk(record, int(step), lease, events)
+
+    def _plan(self, record: Record, events: Events) -> None:
+        """Make the job durable, freeze its input, and send the first chunks."""
+        job_id = record.job_id
+        job = job_of(record)
+        refuse_other_places(job, self._settings)
+        output = connect(job.datasource.output, self._settings, may_be_absent=True)
+        if record.retry:
+            output.delete([result_prefix(job.name, job_id) + DONE, job_key(job_id, FAILED)])
+        elif self._endings.has_ended(record, output):
+            return
+        self._accept(record, job, output)
+        prepared = prepare(job, _for_a_queue(self._settings, job))
+        meter = Meter(prepared.source, prepared.output, output, device=_NO_DEVICE)
+        plan = self._frozen(job_id, prepared, events)
+        prepared = prepared.under(plan.terms)
+        attempt = count_attempt(prepared.output, job_id)
+        missing = {work.chunk.index: work.chunk for work in missing_work(prepared, plan.chunks, job_id)}
+        self._records.planned(
+            job_id,
+            done=[chunk.index for chunk in plan.chunks if chunk.index not in missing],
+            chunks=len(plan.chunks),
+            images=plan.source_count,
+            to_read=sum(len(chunk.sources) for chunk in missing.values()),
+            attempt=attempt,
+            planned_at=self._records.now(),
+            retry=0,
+            result_url=prepared.output.url + result_prefix(job.name, job_id),
+        )
+        events.emit("chunks", total=len(plan.chunks), missing=len(missing))
+        self._records.add_usage(job_id, "plan", meter.spent())
+        self._records.to_stage(job_id, "plan", "embed", ended="plan")
+        self._post.go_on(self._records.load(job_id))
+
+    def _chunk(self, record: Record, index: int, lease: Lease, events: Events) -> None:
+        """Compute what a chunk lacks, and send the next ones."""
+        job_id, began = record.job_id, time.monotonic()
+        job = job_of(record)
+        chunk, terms = chunk_from_bytes(self._plan_bytes(record, job), index)
+        if chunk is None:
+            self._records.landed(job_id, str(index))
+            return
+        prepared = self._prepared(record, job, terms)
+        device = prepared.on(self._warm.device)
+        meter = Meter(prepared.source, prepared.output, device=device)
+        work = missing_work(prepared, [chunk], job_id, prefix=f"{CHUNKS}{chunk.digest}/")
+        if work:
+            with self._warm.reader(prepared) as reader:
+                model = partial(self._warm.model, prepared, device)
+                (done,) = compute(prepared, work, job_id, reader=reader, model=model, check=lease.check)
+            events.emit("chunk_done", index=index, skipped=done.skipped_count, worker=self._worker)
+            self._count(skipped_totals(done.skipped))
+        seconds = time.monotonic() - began
+
+        def tell() -> None:
+            read = len(chunk.sources) if work else 0
+            first = self._records.chunk_done(
+                job_id, index, read=read, worker=self._worker, device=device.label, seconds=seconds
+            )
+            if first:
+                self._records.add_usage(job_id, "embed", meter.spent())
+                self._count({"chunks": 1, "sources": read})
+            used, total = gpu_memory() if device.is_cuda else (0, 0)
+            if total:
+                tell_gpu_memory(self._records, self._worker, used=used, total=total)
+            self._post.go_on(record)
+
+        self._insist(tell, lease)
+
+    def _select(self, record: Record, lease: Lease, events: Events) -> None:
+        """Prove by one listing that every chunk is there, then select."""
+        job_id, job = record.job_id, job_of(record)
+        output = connect(job.datasource.output, self._settings, may_be_absent=True)
+        plan = plan_from_bytes(self._plan_bytes(record, job))
+        prepared = prepare(job, self._settings, terms=plan.terms)
+        device = prepared.on(self._warm.device)
+        meter = Meter(prepared.source, prepared.output, output, device=device)
+        failed = self._failed(record, output)
+        missing = [
+            work.chunk.index
+            for work in missing_work(prepared, plan.chunks, job_id)
+            if work.chunk.index not in failed
+        ]
+        if missing:
+            self._back_to_chunks(record, plan, missing, events)
+            return
+        results = Results(prepared.output, job.name, job_id, before_put=lease.check)
+        findings = select(prepared, plan, results, device=device, events=events, failed=failed)
+        output.put(job_key(job_id, FINDINGS), findings_to_bytes(findings, results.artefacts), media_type=JSON)
+
+        def tell() -> None:
+            self._records.add_usage(job_id, "select", meter.spent())
+            if self._records.to_stage(
+                job_id, "select", "report", at="selected_at", step="report", ended="select"
+            ):
+                self._post.send(record, "report")
+
+        self._insist(tell, lease)
+
+    def _report(self, record: Record, lease: Lease, events: Events) -> None:
+        """Draw the report, and write done.json last."""
+        job_id, job = record.job_id, job_of(record)
+        output = connect(job.datasource.output, self._settings, may_be_absent=True)
+        if self._endings.has_ended(record, output):
+            return
+        plan = plan_from_bytes(self._plan_bytes(record, job))
+        prepared = prepare(job, self._settings, terms=plan.terms)
+        findings, artefacts = findings_from_bytes(output.get(job_key(job_id, FINDINGS)))
+        results = Results(prepared.output, job.name, job_id, list(artefacts), before_put=lease.check)
+        with self._warm.reader(prepared) as reader:
+            report(
+                plan,
+                findings,
+                results,
+                ran=Ran(
+                    ledger_of(self._records, record),
+                    record.attempt,
+                    record.read,
+                    self._embedded_on(record),
+                    self._settings.prices,
+                ),
+                reader=reader,
+                images=job.report.images,
+                events=events,
+                log=lambda: log_of(self._records, job_id),
+            )
+        self._insist(partial(self._endings.done, record), lease)
+
+    def _accept(self, record: Record, job: SelectionJob, output: ObjectStore) -> None:
+        """Make the job durable: what the record says of its submission, then job.json."""
+        about = {
+            "format_version": _SUBMISSION_VERSION,
+            "idempotency_key": record.idempotency_key,
+            "priority": record.priority,
+            "schedule": record.schedule,
+            "submitted_at": record.submitted_at,
+        }
+        register_output(job.datasource.output, self._settings)
+        output.put(job_key(record.job_id, SUBMISSION), json_bytes(about), media_type=JSON)
+        output.put(job_key(record.job_id, JOB), record.job.encode(), media_type=JSON)
+        if record.state == "submitted":
+            self._records.change(record.job_id, state="accepted", accepted_at=self._records.now())
+
+    def _frozen(self, job_id: str, prepared: Prepared, events: Events) -> Plan:
+        """Return the plan that is in the bucket, or make it and put it there."""
+        key = job_key(job_id, PLAN)
+        with suppress(ObjectMissing, StoreMissing):
+            return plan_from_bytes(prepared.output.get(key))
+        plan = freeze(prepared, datetime.now(UTC))
+        body = plan_to_bytes(plan)
+        prepared.output.put(key, body, media_type="application/vnd.apache.parquet")
+        events.emit("planned", sources=plan.source_count, chunks=len(plan.chunks), ignored=plan.ignored)
+        return plan
+
+    def _prepared(self, record: Record, job: SelectionJob, terms: Terms) -> Prepared:
+        """Return the job prepared; the latest one is kept, since a model's weights are digested on the way."""
+        if self._ready is None or self._ready[0] != (record.job_id, terms):
+            self._ready = ((record.job_id, terms), prepare(job, self._settings, terms=terms))
+        return self._ready[1]
+
+    def _plan_bytes(self, record: Record, job: SelectionJob) -> bytes:
+        """Return plan.parquet; the latest one is kept, since the next chunk is likely of the same job."""
+        if self._latest is None or self._latest[0] != record.job_id:
+            output = connect(job.datasource.output, self._settings, may_be_absent=True)
+            self._latest = (record.job_id, output.get(job_key(record.job_id, PLAN)))
+        return self._latest[1]
+
+    def _failed(self, record: Record, output: ObjectStore) -> dict[int, str]:
+        """Return the chunks that were given up, and keep them in the bucket: a selection made again leaves out the same."""
+        key = job_key(record.job_id, FAILED)
+        if output.head(key) is not None:
+            return {int(index): why for index, why in json.loads(output.get(key)).items()}
+        errors = self._records.errors(record.job_id)
+        failed = {index: errors.get(str(index), "") for index in self._records.failed(record.job_id)}
+        if failed:
+            output.put(key, json_bytes({str(index): why for index, why in failed.items()}), media_type=JSON)
+        return failed
+
+    def _back_to_chunks(self, record: Record, plan: Plan, missing: list[int], events: Events) -> None:
+        """The records said more than the bucket holds: what is missing is computed after all."""
+        events.emit("chunks_missing", level="warning", missing=len(missing))
+        left = set(missing)
+        self._records.planned(
+            record.job_id,
+            done=[chunk.index for chunk in plan.chunks if chunk.index not in left],
+            chunks=len(plan.chunks),
+        )
+        self._records.to_stage(record.job_id, "select", "embed", ended="select")
+        self._post.go_on(record)
+
+    def _insist(self, call: Callable[[], None], lease: Lease) -> None:
+        """Tell the records what is done already; while Redis is away, for a minute, then leave it to the reconciler."""
+        deadline = time.monotonic() + _INSIST_S
+        while True:
+            try:
+                call()
+                return
+            except QueueDown:
+                if time.monotonic() > deadline:
+                    raise
+                lease.check()
+                time.sleep(0.5)
+
+    def _embedded_on(self, record: Record) -> Device:
+        """Return what to say of the devices that embedded: the report itself is drawn without any."""
+        return Device(
+            "cpu", " and ".join(self._records.devices(record.job_id)) or "none: every chunk was there", 1
+        )
+
+    def _count(self, totals: Mapping[str, float]) -> None:
+        with suppress(QueueDown):  # what the metrics miss is no reason to stop
+            self._records.count(totals)
+
+
+def _for_a_queue(settings: Settings, job: SelectionJob) -> Settings:
+    """Workers of several kinds share a job, so it computes in float32, unless it needs a GPU and the settings say otherwise."""
+    if settings.precision == "bfloat16" and job.device == "cuda":
+        return settings
+    return settings.model_copy(update={"precision": "float32"})
