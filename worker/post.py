@@ -1,18 +1,19 @@
 """Sends the steps of jobs into the queue, and knows which of them are waiting there."""
 
 import json
-from typing import cast
-
-from celery import Celery
+from typing import TYPE_CHECKING, cast
 
 from jobs.queue import KINDS, StepKind, asking_redis, queue_of, send, served
 from jobs.records import Record, Records
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 
 class Post:
     """The way from a step to the queue. Every method may raise QueueDown."""
 
-    def __init__(self, app: Celery, records: Records, *, window: int) -> None:
+    def __init__(self, app: "Celery", records: Records, *, window: int) -> None:
         self._app = app
         self._records = records
         self._window = window
