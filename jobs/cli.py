@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from jobs.errors import JobRejected, QueueError, SettingsWrong
+from jobs.status import STATES
 from jobs.visible import visible
 
 if TYPE_CHECKING:
@@ -375,7 +376,6 @@ def _priority(text: str) -> "Priority":
 
 
 def _state(text: str | None) -> "State | None":
-    choices = ("submitted", "accepted", "running", "done", "failed", "cancelled")
-    if text is not None and text not in choices:
-        raise JobRejected(f"--state: should be one of {', '.join(choices)} (got {text!r})")
-    return cast("State | None", text)
+    if text is not None and text not in STATES:
+        raise JobRejected(f"--state: should be one of {', '.join(STATES)} (got {text!r})")
+    return text

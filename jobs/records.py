@@ -18,6 +18,7 @@ clocks of workers do not matter.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
@@ -230,6 +231,14 @@ class Records:
         """Return the key of the lease of a step."""
         return self.key("lease", job_id, step)
 
+    def states(self) -> dict[str, int]:
+        """Return how many of the remembered jobs are in each state."""
+        with asking_redis():
+            pipe = self.redis.pipeline(transaction=False)
+            for job_id in self.redis.zrange(self.key("jobs"), 0, -1):
+                pipe.hget(self._job(str(job_id)), "state")
+            return dict(Counter(str(state) for state in pipe.execute() if state))
+
     def active(self) -> list[str]:
         """Return the jobs that have not ended, oldest first."""
         with asking_redis():
@@ -383,6 +392,8 @@ class Records:
             pipe = self.redis.pipeline()
             for name, amount in usage.items():
                 pipe.hincrbyfloat(self._job(job_id, "usage"), f"{stage}|{name}", amount)
+                if name.startswith("bytes_"):
+                    pipe.hincrbyfloat(self.key("totals"), name, amount)
             pipe.execute()
 
     def usage(self, job_id: str) -> dict[str, dict[str, float]]:

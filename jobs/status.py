@@ -1,7 +1,7 @@
 """Where a queued job stands, as everyone is told: people, programs and the report."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,7 @@ Stage = Literal["plan", "embed", "select", "report"]
 Priority = Literal["high", "normal", "low"]
 JobDevice = Literal["any", "cuda"]
 
+STATES: tuple[State, ...] = get_args(State)
 ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 
 

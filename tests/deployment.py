@@ -49,12 +49,18 @@ class Deployment:
         return Client.to(self.redis.url)
 
     def worker(
-        self, name: str = "one", *, fault: str = "", queues: str = "gpu,cpu", **settings: object
+        self,
+        name: str = "one",
+        *,
+        fault: str = "",
+        queues: str = "gpu,cpu",
+        log_level: str = "WARNING",
+        **settings: object,
     ) -> "subprocess.Popen[bytes]":
         """Start a worker; with a fault of tests/faults/faulty.py, where one is named."""
         module = "tests.faults.faulty" if fault else "worker.cli"
         more = {"FRAMESIFT_WORKER_NAME": name, "FRAMESIFT_TEST_FAULT": fault} | _settings(settings)
-        return self._start(name, [module, "worker", "--queues", queues], more)
+        return self._start(name, [module, "worker", "--queues", queues, "--log-level", log_level], more)
 
     def beat(self, name: str = "beat", **settings: object) -> "subprocess.Popen[bytes]":
         """Start a beat."""

@@ -202,6 +202,18 @@ def beat() -> None:
 
 
 @app.command()
+def metrics(
+    *, listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="where to serve")] = "127.0.0.1:9808"
+) -> None:
+    """Serve metrics of the whole deployment to Prometheus, until SIGTERM. Reads Redis only."""
+    with _exit_codes():
+        from jobs.settings import QueueSettings, read_settings
+        from worker.metrics import serve_metrics
+
+        serve_metrics(read_settings(QueueSettings), listen)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from worker import __version__
