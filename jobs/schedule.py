@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from jobs.contract import did_you_mean, rejected, shown
+from jobs.contract import did_you_mean, refusal, rejected, shown
 from jobs.errors import QueueError
 from jobs.names import JobName
 from jobs.queue import asking_redis
@@ -52,7 +52,7 @@ class Schedule(BaseModel):
         try:
             CronSim("-" if len(text.split()) != 5 else text, datetime.now(UTC))  # no seconds
         except CronSimError as error:
-            raise ValueError(
+            raise refusal(
                 f"{shown(text)} is no cron expression ({error}); give minute, hour, day, month, weekday, such as '0 2 * * *'"
             ) from error
         return text
