@@ -76,8 +76,8 @@ class Client:
                 idempotency_key=_checked(idempotency_key),
                 schedule=schedule,
             )
-            found = self._records.create(record)
-            if found == job_id:
+            found, is_new = self._records.create(record)
+            if is_new:
                 self._send_plan(record)
                 return self.status(job_id)
             if found:

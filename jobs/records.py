@@ -86,8 +86,8 @@ _NUMBERS: dict[str, type] = {
 
 _CREATE = """
 local known = ARGV[1] ~= '' and redis.call('GET', KEYS[2])
-if known then return known end
-if redis.call('HEXISTS', KEYS[1], 'job') == 1 then return '' end
+if known then return {known, 0} end
+if redis.call('HEXISTS', KEYS[1], 'job') == 1 then return {'', 0} end
 local now = redis.call('TIME')
 now = now[1] + now[2] / 1000000
 for name, value in pairs(cjson.decode(ARGV[2])) do redis.call('HSET', KEYS[1], name, value) end
@@ -98,10 +98,10 @@ if ARGV[4] == 'active' then
   redis.call('SADD', KEYS[4], ARGV[3])
   redis.call('ZADD', KEYS[5], now, 'plan')
 end
-return ARGV[3]
+return {ARGV[3], 1}
 """
-"""KEYS job, key, jobs, active, flight; ARGV idempotency key, fields as JSON, id, 'active' or ''. Returns an id: this one,
-the one that the key stands for, or '' where another job has this id."""
+"""KEYS job, key, jobs, active, flight; ARGV idempotency key, fields as JSON, id, 'active' or ''. Returns an id, this one,
+the one that the key stands for, or '' where another job has this id; then 1 if the job was made."""
 
 _REFILL = """
 if redis.call('HGET', KEYS[1], 'stage') ~= 'embed' then return {0} end
@@ -169,8 +169,8 @@ class Records:
             seconds, micros = self.redis.time()
         return seconds + micros / 1e6
 
-    def create(self, record: Record, *, active: bool = True) -> str:
-        """Remember a job; return its id, the id of the job that its idempotency key stands for, or '' if the id is taken.
+    def create(self, record: Record, *, active: bool = True) -> tuple[str, bool]:
+        """Remember a job; return its id and True, or the job that its idempotency key stands for, '' if the id is taken.
 
         An `active` job gets its plan step marked as sent, so that the reconciler finds it where its sender died.
         """
@@ -187,7 +187,8 @@ class Records:
         ]
         args = [record.idempotency_key, json.dumps(told), job_id, "active" if active else ""]
         with asking_redis():
-            return str(self._create(keys=keys, args=args))
+            found, is_new = self._create(keys=keys, args=args)
+        return str(found), bool(is_new)
 
     def load(self, job_id: str) -> Record:
         """Return a job.

@@ -41,9 +41,7 @@ class Schedule(BaseModel):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(
-                f"{shown(name)} is no time zone; give one such as Europe/Berlin or UTC"
-            ) from error
+            raise refusal(f"{shown(name)} is no time zone; give one such as Europe/Berlin or UTC") from error
         return name
 
     @field_validator("cron")

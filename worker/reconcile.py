@@ -134,8 +134,9 @@ class Reconciler:
             except StoreMissing:
                 continue
             for record in self._jobs_in(store, place, keys):
-                found += self._records.create(record, active=not record.ended) == record.job_id
-                if record.ended:
+                _, is_new = self._records.create(record, active=not record.ended)
+                found += is_new
+                if is_new and record.ended:
                     self._records.end(
                         record.job_id,
                         state=record.state,
