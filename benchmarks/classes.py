@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from worker.job_options import DIVERSITY, job_document
 
+from jobs.job_options import DIVERSITY, job_document
 from jobs.spec import parse_job
 from worker.analysis.scatter import principal_axes
 from worker.errors import FramesiftError, JobRejected

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from worker.job_options import job_document
 
 from benchmarks.image_folder import eager, with_our_forward
 from benchmarks.photo_sets import DEMO, SIZES_PX, copy_photos, find_photos, tile_photos
 from benchmarks.rates import rates
+from jobs.job_options import job_document
 from jobs.spec import parse_job
 from tests.servers import client_of, nanio_server
 from worker.chunk import Embedding, Work, compute_chunks
