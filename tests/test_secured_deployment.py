@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from redis import Redis, RedisError
+from redis.exceptions import NoPermissionError
 
 from jobs.client import Client
 from jobs.errors import QueueDown
@@ -233,6 +234,34 @@ def test_a_secured_redis__is_reached_by_tls_and_password_only(secured: Deploymen
             Client(read_settings(QueueSettings, redis_url=url, **options)).list()
         assert PASSWORD not in str(failure.value)
     assert client_of_deployment(secured).list() == []
+
+
+@needs_tls
+def test_the_documented_user__may_do_no_harm_beyond_its_prefix(secured: Deployment) -> None:
+    assert RULES in (Path(__file__).parents[1] / "docs" / "queue.md").read_text()
+    user = Redis(
+        host="localhost",
+        port=secured.redis.port,
+        username="framesift",
+        password=PASSWORD,
+        ssl=True,
+        ssl_ca_certs=str(secured.folder / "server.pem"),
+    )
+    user.set("framesift:x", "1")
+    refused: list[tuple[str, ...]] = [
+        ("SET", "other:x", "1"),
+        ("GET", "other:x"),
+        ("FLUSHALL",),
+        ("CONFIG", "GET", "*"),
+        ("SHUTDOWN",),
+        ("ACL", "LIST"),
+        ("KEYS", "*"),
+        ("SUBSCRIBE", "x"),
+        ("MODULE", "LIST"),
+    ]
+    for command in refused:
+        with pytest.raises(NoPermissionError):
+            user.execute_command(*command)
 
 
 def dumped(admin: "Redis") -> list[bytes]:
