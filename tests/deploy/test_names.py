@@ -68,7 +68,7 @@ def commands_of_the_guide() -> list[list[str]]:
     lines = [line for block in code for line in block.splitlines()] + re.findall(
         r"`(framesift [^`]+)`", GUIDE.read_text()
     )
-    found = [re.search(r"(?:^|\s)(?:framesift|run --rm client) (.+)", line) for line in lines]
+    found = [re.search(r"(?:^framesift|run --rm client) (.+)", line) for line in lines]
     return [match.group(1).split("#")[0].split() for match in found if match]
 
 
