@@ -16,11 +16,12 @@ from worker.findings import Findings
 from worker.foresight import foresee
 from worker.history import PLAN, begin_run, count_attempt, unfinished_run
 from worker.layout import CHUNKS, job_key
+from worker.listing import list_input
 from worker.manifest import Chunk, Plan, plan_from_bytes, plan_to_bytes, sources_of
 from worker.media.decoders import Decoders
 from worker.models.batches import BatchEmbedder
-from worker.plan import list_sources, make_plan
-from worker.prepare import Prepared, prepare, refused_where_missing, relevant_rules
+from worker.plan import make_plan
+from worker.prepare import Prepared, prepare, refused_where_missing
 from worker.publish import Artefact, Results
 from worker.reading import Reader
 from worker.report import Ran, report
@@ -129,7 +130,7 @@ def run_until_selected(
 ) -> Made:
     """Plan, embed and select; `run` says what may be raised."""
     with clock.stage("plan", events):
-        job_id, plan = _begun(prepared, events, fresh=fresh)
+        job_id, plan = begun(prepared, events, fresh=fresh)
         if plan.terms != prepared.terms:
             prepared = prepare(prepared.job, prepared.settings, terms=plan.terms)
             device = prepared.on(device)
@@ -185,7 +186,12 @@ def missing_work(
     return [work for work in missing if work.facets]
 
 
-def _begun(prepared: Prepared, events: Events, *, fresh: bool) -> tuple[str, Plan]:
+def begun(prepared: Prepared, events: Events, *, fresh: bool = False) -> tuple[str, Plan]:
+    """Return the id and the plan of the run to take up, or list the input and begin one.
+
+    Raises:
+        JobRejected, JobFailed, StorageError: as `run`.
+    """
     job = prepared.job
     with refused_where_missing("datasource.output"):
         job_id = unfinished_run(prepared.output, job_name=job.name, job_json=prepared.job_json)
@@ -196,8 +202,7 @@ def _begun(prepared: Prepared, events: Events, *, fresh: bool) -> tuple[str, Pla
         )
         return job_id, plan
     now = datetime.now(UTC)
-    with refused_where_missing("datasource.input"):
-        listing = list_sources(prepared.source, relevant_rules(prepared))
+    listing = list_input(prepared)
     foresee(prepared, [source.key for source in listing.sources])
     plan = make_plan(
         listing,
@@ -209,6 +214,8 @@ def _begun(prepared: Prepared, events: Events, *, fresh: bool) -> tuple[str, Pla
     events.emit(
         "planned", job_id=job_id, sources=plan.source_count, chunks=len(plan.chunks), ignored=plan.ignored
     )
+    if listing.passed_over:
+        events.emit("passed_over", rows=listing.passed_over)
     return job_id, plan
 
 
