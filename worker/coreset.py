@@ -1,0 +1,151 @@
+"""Picks for several finished jobs together, each a shard of a pool that is too large for one machine.
+
+What the jobs selected need not be farthest-first picks of the space that is compared here, so only the union proves a lower
+bound; the upper one holds for any selections.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.ids import is_job_id
+from jobs.spec import SelectionJob, parse_job
+from worker.ahead import ahead
+from worker.device import Device
+from worker.earlier import earlier_selection, embedding_keys, job_name
+from worker.errors import JobRejected
+from worker.facet_files import read_facet, vectors_of
+from worker.facets import Facet
+from worker.history import JOB, PLAN
+from worker.layout import job_key
+from worker.manifest import plan_from_bytes
+from worker.prepare import prepare
+from worker.projection import normalize
+from worker.selection.coresets import compose
+from worker.selection.neighbours import nearest
+from worker.settings import Settings
+from worker.storage.store import ObjectStore
+
+AT = "--jobs"
+READ_AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One finished job. Each of its `samples` is within `radius` of one of the `selected`."""
+
+    job: str
+    input: str
+    samples: int
+    selected: int
+    radius: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A sample, and the job that selected it."""
+
+    job: str
+    sample: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coreset:
+    """The picks in order, and bounds on how they cover the samples of all jobs.
+
+    Distances are between full embeddings at length 1, so 0 to 2. `radius` is the largest one from a job's pick to its
+    nearest pick here; every sample of every job is within `bound`; no selection of as many covers all with less than
+    `lowest`.
+    """
+
+    picks: tuple[Pick, ...]
+    radius: float
+    bound: float
+    lowest: float
+    shards: tuple[Shard, ...]
+
+
+def select_of_jobs(
+    store: ObjectStore, job_ids: Sequence[str], n_samples: int, *, settings: Settings, device: Device
+) -> Coreset:
+    """Pick `n_samples` by diversity among what the jobs selected; reads every stored embedding once.
+
+    Jobs may have reduced their embeddings each by its own PCA, whose spaces cannot be compared; so the full outputs of the model
+    count here, at length 1, whatever `embedding.normalize` and `dimension` say. Samples that a job left out as
+    duplicates or by a threshold are covered too.
+
+    Memory: 8 * d bytes a selected sample of all jobs, d being the model's own dimension, what `compose` states, and
+    a few chunks.
+
+    Raises:
+        JobRejected: a job is given twice, is not there or did not end with a selection, another model embedded it, or
+            its chunks are gone. JobFailed: a facet is damaged.
+    """
+    _check(job_ids)
+    embedding = _embedding_of(store, job_ids[0], settings)
+    shards: list[Shard] = []
+    names: list[Pick] = []
+    vectors: list[NDArray[np.float32]] = []
+    for job_id in job_ids:
+        selection = earlier_selection(store, job_id, embedding=embedding, at=AT)
+        chosen = normalize(selection.vectors(store))
+        keys = embedding_keys(store, job_id, embedding=embedding, at=AT)
+        blocks = ahead(partial(_vectors, store), keys, threads=READ_AHEAD, depth=READ_AHEAD)
+        samples, radius = _reach(blocks, chosen, device)
+        shards.append(Shard(job_id, _job(store, job_id).datasource.input.url, samples, len(chosen), radius))
+        names += [Pick(job_id, name) for name in selection.names]
+        vectors.append(chosen)
+    composed = compose(
+        np.concatenate(vectors),
+        np.repeat(np.arange(len(shards)), [shard.selected for shard in shards]),
+        np.array([shard.radius for shard in shards]),
+        n_samples,
+        device=device,
+    )
+    picks = tuple(names[row] for row in composed.rows)
+    return Coreset(picks, composed.radius, composed.bound, composed.lowest, tuple(shards))
+
+
+def _check(job_ids: Sequence[str]) -> None:
+    for job_id in job_ids:
+        if not is_job_id(job_id):
+            raise JobRejected(f"{AT}: should be ids such as 20261122T041500Z-1a2b3c4d5e6f (got {job_id!r})")
+        if job_ids.count(job_id) > 1:
+            raise JobRejected(f"{AT}: {job_id!r} is given twice")
+
+
+def _job(store: ObjectStore, job_id: str) -> SelectionJob:
+    job_name(store, job_id, at=AT)  # refuses one that is not there
+    job = parse_job(store.get(job_key(job_id, JOB)))
+    if not isinstance(job, SelectionJob):
+        raise JobRejected(f"{AT}: {job_id!r} is no selection")
+    return job
+
+
+def _embedding_of(store: ObjectStore, job_id: str, settings: Settings) -> Facet:
+    job = _job(store, job_id)
+    if store.head(job_key(job_id, PLAN)) is None:
+        raise JobRejected(f"{AT}: the job {job_id!r} has no plan")
+    terms = plan_from_bytes(store.get(job_key(job_id, PLAN))).terms
+    return next(facet for facet in prepare(job, settings, terms=terms).facets if facet.kind == "embedding")
+
+
+def _vectors(store: ObjectStore, key: str) -> NDArray[np.float32]:
+    """Return the vectors of the samples that a facet has, without those that were left out."""
+    table = read_facet(store, key)
+    return vectors_of(table)[table["reason"].is_null().to_numpy()]
+
+
+def _reach(
+    blocks: Iterator[NDArray[np.float32]], chosen: NDArray[np.float32], device: Device
+) -> tuple[int, float]:
+    """Return how many vectors there are, and how far the farthest is from the nearest chosen one."""
+    count, radius = 0, 0.0
+    for block in blocks:
+        if len(block):
+            distances = nearest(normalize(block), chosen, 1, device=device)[0]
+            count, radius = count + len(block), max(radius, float(distances.max()))
+    return count, radius
