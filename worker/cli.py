@@ -345,7 +345,8 @@ def _coreset_lines(found: "Coreset") -> list[str]:
             for one in found.shards
         ),
         f"{len(found.picks):,} of them cover all {sum(one.samples for one in found.shards):,} samples within"
-        f" {found.bound:.4f} (proven); no {len(found.picks):,} samples can within less than {found.lowest:.4f}",
+        f" {found.radius:.4f} (measured; {found.bound:.4f} follows from the radii of the jobs alone);"
+        f" no {len(found.picks):,} samples can within less than {found.lowest:.4f}",
     ]
 
 

@@ -4,7 +4,7 @@ What the jobs selected need not be farthest-first picks of the space that is com
 bound; the upper one holds for any selections.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,7 +24,7 @@ from worker.layout import job_key
 from worker.manifest import plan_from_bytes
 from worker.prepare import prepare
 from worker.projection import normalize
-from worker.selection.coresets import compose
+from worker.selection.coresets import join
 from worker.selection.neighbours import nearest
 from worker.settings import Settings
 from worker.storage.store import ObjectStore
@@ -54,11 +54,11 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class Coreset:
-    """The picks in order, and bounds on how they cover the samples of all jobs.
+    """The picks in order, and how they cover the samples of all jobs.
 
-    Distances are between full embeddings at length 1, so 0 to 2. `radius` is the largest one from a job's pick to its
-    nearest pick here; every sample of every job is within `bound`; no selection of as many covers all with less than
-    `lowest`.
+    Distances are between full embeddings at length 1, so 0 to 2. Every sample of every job is within `radius`, which was
+    measured, and within `bound`, which follows from the radii of the jobs alone. No selection of as many covers
+    all with less than `lowest`.
     """
 
     picks: tuple[Pick, ...]
@@ -73,11 +73,11 @@ def select_of_jobs(
 ) -> Coreset:
     """Pick `n_samples` by diversity among what the jobs selected; reads every stored embedding once.
 
-    Jobs may have reduced their embeddings each by its own PCA, whose spaces cannot be compared; so the full outputs of the model
-    count here, at length 1, whatever `embedding.normalize` and `dimension` say. Samples that a job left out as
-    duplicates or by a threshold are covered too.
+    Jobs may have reduced their embeddings each by its own PCA, whose spaces cannot be compared; so the full outputs of
+    the model count here, at length 1, whatever `embedding.normalize` and `dimension` say. Samples that a job left
+    out as duplicates or by a threshold are covered too.
 
-    Memory: 8 * d bytes a selected sample of all jobs, d being the model's own dimension, what `compose` states, and
+    Memory: 8 * d bytes a selected sample of all jobs, d being the model's own dimension, what `join` states, and
     a few chunks.
 
     Raises:
@@ -86,27 +86,26 @@ def select_of_jobs(
     """
     _check(job_ids)
     embedding = _embedding_of(store, job_ids[0], settings)
-    shards: list[Shard] = []
-    names: list[Pick] = []
-    vectors: list[NDArray[np.float32]] = []
-    for job_id in job_ids:
-        selection = earlier_selection(store, job_id, embedding=embedding, at=AT)
-        chosen = normalize(selection.vectors(store))
+    earlier = [earlier_selection(store, job_id, embedding=embedding, at=AT) for job_id in job_ids]
+    chosen = [normalize(one.vectors(store)) for one in earlier]
+    union = np.concatenate(chosen)
+    owners = np.repeat(np.arange(len(chosen)), [len(vectors) for vectors in chosen])
+    joined = join(union, owners, n_samples, device=device)
+    shards, radius = [], 0.0
+    for job_id, vectors in zip(job_ids, chosen, strict=True):
         keys = embedding_keys(store, job_id, embedding=embedding, at=AT)
         blocks = ahead(partial(_vectors, store), keys, threads=READ_AHEAD, depth=READ_AHEAD)
-        samples, radius = _reach(blocks, chosen, device)
-        shards.append(Shard(job_id, _job(store, job_id).datasource.input.url, samples, len(chosen), radius))
-        names += [Pick(job_id, name) for name in selection.names]
-        vectors.append(chosen)
-    composed = compose(
-        np.concatenate(vectors),
-        np.repeat(np.arange(len(shards)), [shard.selected for shard in shards]),
-        np.array([shard.radius for shard in shards]),
-        n_samples,
-        device=device,
+        samples, (own, all_) = _reach(blocks, (vectors, union[joined.rows]), device)
+        shards.append(Shard(job_id, _job(store, job_id).datasource.input.url, samples, len(vectors), own))
+        radius = max(radius, all_)
+    names = [Pick(one.job_id, name) for one in earlier for name in one.names]
+    return Coreset(
+        picks=tuple(names[row] for row in joined.rows),
+        radius=radius,
+        bound=joined.bound(np.array([shard.radius for shard in shards])),
+        lowest=joined.lowest,
+        shards=tuple(shards),
     )
-    picks = tuple(names[row] for row in composed.rows)
-    return Coreset(picks, composed.radius, composed.bound, composed.lowest, tuple(shards))
 
 
 def _check(job_ids: Sequence[str]) -> None:
@@ -140,12 +139,15 @@ def _vectors(store: ObjectStore, key: str) -> NDArray[np.float32]:
 
 
 def _reach(
-    blocks: Iterator[NDArray[np.float32]], chosen: NDArray[np.float32], device: Device
-) -> tuple[int, float]:
-    """Return how many vectors there are, and how far the farthest is from the nearest chosen one."""
-    count, radius = 0, 0.0
+    blocks: Iterable[NDArray[np.float32]], centres: Sequence[NDArray[np.float32]], device: Device
+) -> tuple[int, list[float]]:
+    """Return how many vectors there are, and for each set of centres how far the farthest is from its nearest one."""
+    count, radii = 0, [0.0] * len(centres)
     for block in blocks:
         if len(block):
-            distances = nearest(normalize(block), chosen, 1, device=device)[0]
-            count, radius = count + len(block), max(radius, float(distances.max()))
-    return count, radius
+            count += len(block)
+            unit = normalize(block)
+            for place, of in enumerate(centres):
+                farthest = float(nearest(unit, of, 1, device=device)[0].max())
+                radii[place] = max(radii[place], farthest)
+    return count, radii

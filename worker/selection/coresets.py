@@ -23,48 +23,63 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Composed:
-    """k picks for all shards, and how well they cover what nobody has looked at together.
+class Joined:
+    """k picks of the union of what the shards picked.
 
-    `rows` is (k,), in pick order. `radius` is the largest distance from a pick of a shard to its nearest final pick.
-    Every row of every shard is within `bound` of a final pick. No k rows cover all shards with less than `lowest`, so
+    `rows` is (k,), in pick order. `reaches` is (s,), the largest distance from a pick of each shard to its nearest final pick.
+    No k rows cover all shards with less than `lowest`.
+    """
+
+    rows: Rows
+    reaches: Values
+    lowest: float
+
+    def bound(self, radii: Values) -> float:
+        """Return how far a row of any shard is at most from its nearest final pick.
+
+        `radii` is (s,), the largest distance from a row of each shard to its nearest pick there.
+        """
+        return float((radii + self.reaches).max())
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """k rows of all shards, in pick order, and how well they cover what nobody has looked at together.
+
+    Every row of every shard is within `bound` of one of them. No k rows cover all shards with less than `lowest`, so
     the smallest possible covering radius lies in [`lowest`, `bound`].
     """
 
     rows: Rows
-    radius: float
     bound: float
     lowest: float
 
 
-def compose(
-    picks: Vectors, owners: Rows, radii: Values, k: int, *, device: Device, apart: float = 0.0
-) -> Composed:
+def join(picks: Vectors, owners: Rows, k: int, *, device: Device) -> Joined:
     """Pick k of the union of what the shards picked.
 
     Args:
         picks: (m, d) picks of all shards, finite. The first one is picked first, and of equally far ones the earlier.
-        owners: (m,) the shard of each, 0 to s - 1.
-        radii: (s,) the largest distance from a row of the shard to its nearest pick.
+        owners: (m,) the shard of each, 0 to s - 1, every one of which has some.
         k: how many to pick, at least 1; all of them if there are fewer.
         device: where distances are computed.
-        apart: k + 1 rows are known to be pairwise at least so far apart; 0 if none are.
 
     Memory: as `farthest_first` and `nearest` of m vectors.
 
     Raises:
-        ValueError: a shard without picks, or arrays that do not fit together.
+        ValueError: `owners` do not fit.
     """
-    if len(owners) != len(picks) or not np.array_equal(np.unique(owners), np.arange(len(radii))):
-        raise ValueError(f"owners: each of {len(radii)} shards should own at least one of {len(picks)} picks")
+    kinds = np.unique(owners)
+    if len(owners) != len(picks) or not np.array_equal(kinds, np.arange(len(kinds))) or not len(kinds):
+        raise ValueError(
+            f"owners: should be (m,) shards from 0, each with a pick, for (m, d) picks (got {owners.shape} for {picks.shape})"
+        )
     found = farthest_first(picks, k, device=device.torch_name)
-    ways = nearest(picks, picks[found.rows], 1, device=device)[0][:, 0]
-    farthest = np.zeros(len(radii))
-    np.maximum.at(farthest, owners, ways)
+    reaches = np.zeros(len(kinds))
+    np.maximum.at(reaches, owners, nearest(picks, picks[found.rows], 1, device=device)[0][:, 0])
     # k picks and the row that is farthest from them are pairwise at least as far apart as that: two of them share
     # a centre, whatever the k centres are.
-    lowest = max(apart, found.radius if len(found.rows) == k else 0.0) / 2
-    return Composed(found.rows, found.radius, float((radii + farthest).max()), lowest)
+    return Joined(found.rows, reaches, found.radius / 2)
 
 
 def select_by_shards(embeddings: Vectors, shards: Sequence[Rows], k: int, *, device: Device) -> Composed:
@@ -88,13 +103,7 @@ def select_by_shards(embeddings: Vectors, shards: Sequence[Rows], k: int, *, dev
     rows = np.concatenate([one.rows for one in found])
     owners = np.repeat(np.arange(len(shards)), [len(one.rows) for one in found])
     order = np.argsort(rows)
-    composed = compose(
-        embeddings[rows[order]],
-        owners[order],
-        np.array([one.radius for one in found]),
-        k,
-        device=device,
-        # A radius above 0 means that the shard gave k picks, and has one more row so far from all of them.
-        apart=max(one.radius for one in found),
-    )
-    return Composed(rows[order][composed.rows], composed.radius, composed.bound, composed.lowest)
+    joined = join(embeddings[rows[order]], owners[order], k, device=device)
+    radii = np.array([one.radius for one in found])
+    # A radius above 0 means that the shard gave k picks, and has one more row so far from all of them.
+    return Composed(rows[order][joined.rows], joined.bound(radii), max(joined.lowest, float(radii.max()) / 2))

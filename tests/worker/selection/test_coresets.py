@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.device import Device
-from worker.selection.coresets import compose, select_by_shards
+from worker.selection.coresets import join, select_by_shards
 from worker.selection.farthest import farthest_first
 
 CPU = Device("cpu", "CPU", 1)
@@ -89,24 +89,23 @@ def test_select_by_shards__shards_smaller_than_k_lose_nothing() -> None:
     assert found.bound == pytest.approx(exact.radius)
 
 
-def test_compose__bounds_each_shard_by_its_own_way() -> None:
+def test_join__bounds_each_shard_by_its_own_reach() -> None:
     """Two shards on a line: the coarse one lies at the final pick, the fine one is far from it."""
     picks = np.array([[0.0], [10.0]], np.float32)
-    found = compose(picks, np.array([0, 1]), np.array([3.0, 1.0]), 1, device=CPU)
-    assert (found.rows.tolist(), found.radius, found.bound) == ([0], 10.0, 11.0)
-    assert found.lowest == 5.0
-    known = compose(picks, np.array([0, 1]), np.array([3.0, 1.0]), 1, device=CPU, apart=12.0)
-    assert known.lowest == 6.0
+    joined = join(picks, np.array([0, 1]), 1, device=CPU)
+    assert (joined.rows.tolist(), joined.reaches.tolist(), joined.lowest) == ([0], [0.0, 10.0], 5.0)
+    assert joined.bound(np.array([3.0, 1.0])) == 11.0
 
 
-def test_compose__fewer_picks_than_asked_for_prove_nothing_of_the_optimum() -> None:
-    found = compose(np.zeros((1, 2), np.float32), np.array([0]), np.array([2.0]), 5, device=CPU)
-    assert (found.rows.tolist(), found.bound, found.lowest) == ([0], 2.0, 0.0)
+def test_join__fewer_picks_than_asked_for_prove_nothing_of_the_optimum() -> None:
+    joined = join(np.zeros((1, 2), np.float32), np.array([0]), 5, device=CPU)
+    assert (joined.rows.tolist(), joined.bound(np.array([2.0])), joined.lowest) == ([0], 2.0, 0.0)
 
 
 def test_shards__are_checked() -> None:
     x = np.zeros((3, 2), np.float32)
     with pytest.raises(ValueError, match="at least one is needed"):
         select_by_shards(x, [np.arange(3), np.arange(0)], 1, device=CPU)
-    with pytest.raises(ValueError, match="each of 2 shards should own"):
-        compose(x, np.zeros(3, np.int64), np.zeros(2), 1, device=CPU)
+    for owners in ([0, 0], [0, 2, 2], []):
+        with pytest.raises(ValueError, match="each with a pick"):
+            join(x, np.array(owners, np.int64), 1, device=CPU)
