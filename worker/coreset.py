@@ -15,7 +15,7 @@ from jobs.ids import is_job_id
 from jobs.spec import SelectionJob, parse_job
 from worker.ahead import ahead
 from worker.device import Device
-from worker.earlier import earlier_selection, embedding_keys, job_name
+from worker.earlier import earlier_selection, embedding_keys, job_name, stored_facets
 from worker.errors import JobRejected
 from worker.facet_files import read_facet, vectors_of
 from worker.facets import Facet
@@ -31,6 +31,8 @@ from worker.storage.store import ObjectStore
 
 AT = "--jobs"
 READ_AHEAD = 4
+FARTHEST = 2.0
+"""No two vectors of length 1 are farther apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ def select_of_jobs(
     the model count here, at length 1, whatever `embedding.normalize` and `dimension` say. Samples that a job left
     out as duplicates or by a threshold are covered too.
 
-    Memory: 8 * d bytes a selected sample of all jobs, d being the model's own dimension, what `join` states, and
-    a few chunks.
+    Memory: 8 * d bytes a selected sample of all jobs, d being the model's own dimension, what `join` states, the
+    keys of all finished facets, and a few chunks.
 
     Raises:
         JobRejected: a job is given twice, is not there or did not end with a selection, another model embedded it, or
@@ -86,14 +88,17 @@ def select_of_jobs(
     """
     _check(job_ids)
     embedding = _embedding_of(store, job_ids[0], settings)
-    earlier = [earlier_selection(store, job_id, embedding=embedding, at=AT) for job_id in job_ids]
+    stored = stored_facets(store)
+    earlier = [
+        earlier_selection(store, job_id, embedding=embedding, at=AT, stored=stored) for job_id in job_ids
+    ]
     chosen = [normalize(one.vectors(store)) for one in earlier]
     union = np.concatenate(chosen)
     owners = np.repeat(np.arange(len(chosen)), [len(vectors) for vectors in chosen])
     joined = join(union, owners, n_samples, device=device)
     shards, radius = [], 0.0
     for job_id, vectors in zip(job_ids, chosen, strict=True):
-        keys = embedding_keys(store, job_id, embedding=embedding, at=AT)
+        keys = embedding_keys(store, job_id, embedding=embedding, at=AT, stored=stored)
         blocks = ahead(partial(_vectors, store), keys, threads=READ_AHEAD, depth=READ_AHEAD)
         samples, (own, all_) = _reach(blocks, (vectors, union[joined.rows]), device)
         shards.append(Shard(job_id, _job(store, job_id).datasource.input.url, samples, len(vectors), own))
@@ -102,7 +107,7 @@ def select_of_jobs(
     return Coreset(
         picks=tuple(names[row] for row in joined.rows),
         radius=radius,
-        bound=joined.bound(np.array([shard.radius for shard in shards])),
+        bound=min(FARTHEST, joined.bound(np.array([shard.radius for shard in shards]))),
         lowest=joined.lowest,
         shards=tuple(shards),
     )

@@ -43,10 +43,16 @@ class EarlierSelection:
         return np.concatenate([_chosen(read_facet(store, key), names) for key, names in self.parts])
 
 
-def earlier_selection(store: ObjectStore, job_id: str, *, embedding: Facet, at: str) -> EarlierSelection:
+StoredFacets = Mapping[str, list[str]]
+"""The keys of the finished facets of each chunk, by the chunk's digest."""
+
+
+def earlier_selection(
+    store: ObjectStore, job_id: str, *, embedding: Facet, at: str, stored: StoredFacets | None = None
+) -> EarlierSelection:
     """Find what a job selected, and its embeddings; reads no vector where they were made exactly as this job's are.
 
-    `embedding` is this job's facet.
+    `embedding` is this job's facet; `stored` saves a listing of all chunks, where it is known.
 
     Raises:
         JobRejected: no such job, it did not end, it selected nothing, another model embedded it, or its chunks are gone.
@@ -59,7 +65,7 @@ def earlier_selection(store: ObjectStore, job_id: str, *, embedding: Facet, at: 
     if not selected:
         raise JobRejected(f"{at}: the job {job_id!r} selected nothing")
     plan = plan_from_bytes(store.get(job_key(job_id, PLAN)))
-    by_chunk = _keys_by_chunk(store)
+    by_chunk = stored_facets(store) if stored is None else stored
     parts = []
     for chunk in plan.chunks:
         names = frozenset(source.key for source in chunk.sources if source.key in selected)
@@ -71,21 +77,23 @@ def earlier_selection(store: ObjectStore, job_id: str, *, embedding: Facet, at: 
     return EarlierSelection(job_id, tuple(parts))
 
 
-def embedding_keys(store: ObjectStore, job_id: str, *, embedding: Facet, at: str) -> list[str]:
+def embedding_keys(
+    store: ObjectStore, job_id: str, *, embedding: Facet, at: str, stored: StoredFacets
+) -> list[str]:
     """Return the keys of the embedding facets of all chunks of a job that has a plan, in the order of its sources.
 
     Raises:
         JobRejected: another model embedded it, or its chunks are gone.
     """
     plan = plan_from_bytes(store.get(job_key(job_id, PLAN)))
-    by_chunk = _keys_by_chunk(store)
     return [
-        _embedding_of(store, chunk, by_chunk.get(chunk.digest, []), embedding=embedding, job_id=job_id, at=at)
+        _embedding_of(store, chunk, stored.get(chunk.digest, []), embedding=embedding, job_id=job_id, at=at)
         for chunk in plan.chunks
     ]
 
 
-def _keys_by_chunk(store: ObjectStore) -> dict[str, list[str]]:
+def stored_facets(store: ObjectStore) -> StoredFacets:
+    """List the finished facets of every chunk."""
     by_chunk: dict[str, list[str]] = {}
     for key in sorted(info.key for info in store.list(CHUNKS)):
         by_chunk.setdefault(key.removeprefix(CHUNKS).partition("/")[0], []).append(key)

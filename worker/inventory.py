@@ -114,7 +114,9 @@ def rows_of(inventory: Inventory, store: ObjectStore) -> Iterator[Row]:
 def _text(given: dict[str, Any], name: str, *, at: str) -> str:
     value = given.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_SCHEMA_CHARS:
-        raise JobRejected(f"{at}: {name}: should be text of 1 to {MAX_SCHEMA_CHARS} characters")
+        raise JobRejected(
+            f"{at}: {name}: should be text of 1 to {MAX_SCHEMA_CHARS} characters (got {shown(value)})"
+        )
     return value
 
 

@@ -121,14 +121,14 @@ def _below(rows: Iterable[Row], input_: Location, passed_over: Counter[str]) -> 
         if not row.is_current:
             passed_over[REPLACED] += 1
             continue
-        info = row.object()
-        key = info.key.removeprefix(prefix)
-        if not info.key.startswith(prefix) or not key:
+        whole = row.key()
+        key = whole.removeprefix(prefix)
+        if not whole.startswith(prefix) or not key:
             passed_over[OUTSIDE] += 1
         elif not input_.is_s3 and not _is_plain(key):
             raise row.wrong("key", "should be a path below the input, without empty, '.' and '..' segments")
         else:
-            yield ObjectInfo(key, info.etag, info.size, info.modified_at)
+            yield row.object(key)
 
 
 def _is_plain(key: str) -> bool:

@@ -4,7 +4,7 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO, TextIOWrapper
@@ -46,15 +46,24 @@ class Row:
         """False for a version that another one has replaced, and for the mark of a deletion."""
         return self.values.get("is_latest") is not False and self.values.get("is_deleted") is not True
 
-    def object(self) -> ObjectInfo:
-        """Return the object that the row is about; a time that is not told is `UNKNOWN_TIME`.
+    def key(self) -> str:
+        """Return the key that the row is about.
+
+        Raises:
+            JobRejected: it cannot be one; the text names file, row and value.
+        """
+        key = self.values["key"]
+        if not _is_key(key):
+            raise self.wrong("key", f"should be UTF-8 text of 1 to {MAX_KEY_BYTES} bytes")
+        return str(key)
+
+    def object(self, key: str) -> ObjectInfo:
+        """Return what the row says of its object, under the name `key`; a time that is not told is `UNKNOWN_TIME`.
 
         Raises:
             JobRejected: a value cannot be; the text names file, row, field and value.
         """
-        key, etag, size = self.values["key"], self.values["etag"], self.values["size"]
-        if not _is_key(key):
-            raise self.wrong("key", f"should be UTF-8 text of 1 to {MAX_KEY_BYTES} bytes")
+        etag, size = self.values["etag"], self.values["size"]
         bare = etag.removeprefix("W/").strip('"') if isinstance(etag, str) else ""
         if not _ETAG.fullmatch(bare):
             raise self.wrong("etag", "should be 1 to 256 printable ASCII characters without spaces")
@@ -88,7 +97,7 @@ def rows_of_parquet(body: bytes, columns: Mapping[Field, str], *, at: str) -> It
     try:
         file = pq.ParquetFile(BytesIO(body), read_dictionary=_texts(body, columns, at=at))
         present = {field: name for field, name in columns.items() if name in file.schema_arrow.names}
-        _refuse_large(file, at=at)
+        _refuse_large(file, set(present.values()), at=at)
         number = 0
         fields = tuple(present)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(present.values())):
@@ -160,10 +169,11 @@ _TYPES = {
 }
 
 
-def _refuse_large(file: pq.ParquetFile, *, at: str) -> None:
+def _refuse_large(file: pq.ParquetFile, names: Collection[str], *, at: str) -> None:
     for group in range(file.metadata.num_row_groups):
         about = file.metadata.row_group(group)
-        largest = max(about.column(place).total_uncompressed_size for place in range(about.num_columns))
+        columns = [about.column(place) for place in range(about.num_columns)]
+        largest = max(one.total_uncompressed_size for one in columns if one.path_in_schema in names)
         if largest > _MAX_COLUMN_BYTES:
             raise JobRejected(
                 f"{at}: row group {group} has a column of {largest} bytes; at most {_MAX_COLUMN_BYTES} are read:"

@@ -125,6 +125,22 @@ def test_chunk__two_processes_at_once_do_no_harm(photos: Path, tmp_path: Path) -
     assert len(chunks_in(tmp_path / "alone")) == 2
 
 
+def test_coreset__picks_of_finished_jobs_and_a_refusal(photos: Path, tmp_path: Path) -> None:
+    from tests.worker.runs import prepared, select
+
+    made = select(prepared(job(photos, tmp_path / "out")))
+    made.results.close("done")
+    call = ("coreset", "--output", tmp_path / "out", "--n-samples", 3, "--jobs")
+    done = framesift(*call, made.results.job_id)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines] == [made.results.job_id] * 3
+    assert {line[1] for line in lines} <= set(made.findings.selected)
+    assert "cover all 30 samples within" in done.stderr
+    wrong = framesift(*call, "yesterday's")
+    assert (wrong.returncode, wrong.stderr.startswith("refused: --jobs: ")) == (2, True)
+
+
 def chunks_in(folder: Path) -> dict[str, bytes]:
     root = folder / ".framesift" / "chunks"
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}

@@ -9,7 +9,7 @@ from tests.photos import jpeg, make_photos
 from tests.worker.runs import job, prepared, select
 from worker.coreset import Coreset, Pick, select_of_jobs
 from worker.device import Device
-from worker.earlier import embedding_keys
+from worker.earlier import embedding_keys, stored_facets
 from worker.errors import JobRejected
 from worker.facet_files import read_facet, vectors_of
 from worker.projection import normalize
@@ -47,7 +47,9 @@ def composed(out: Path, shards: list[Made], n: int, *, ids: list[str] | None = N
 def vectors(out: Path, made: Made) -> tuple[list[str], np.ndarray]:
     embedding = next(one for one in prepared(job("/in", "/out")).facets if one.kind == "embedding")
     store = LocalStore(out)
-    keys = embedding_keys(store, made.results.job_id, embedding=embedding, at="test")
+    keys = embedding_keys(
+        store, made.results.job_id, embedding=embedding, at="test", stored=stored_facets(store)
+    )
     tables = [read_facet(store, key) for key in keys]
     kept = [(table["reason"].is_null()).to_numpy() for table in tables]
     names = [

@@ -21,6 +21,7 @@ from tests.worker.runs import artefact, job, prepared, select, timeless
 from worker.check import forecast
 from worker.errors import JobFailed, JobRejected
 from worker.listing import OUTSIDE, REPLACED, list_input
+from worker.object_rows import UNKNOWN_TIME
 from worker.plan import list_sources
 from worker.storage.connect import open_bucket
 from worker.storage.s3 import S3Store
@@ -90,7 +91,7 @@ def parquet(rows: list[ObjectInfo], **columns: Any) -> bytes:
 
 def table(**columns: Any) -> bytes:
     out = BytesIO()
-    pq.write_table(pa.table({"key": ["a.jpg"], "etag": ["e"], "size": [1]} | columns), out)
+    pq.write_table(pa.table({"key": ["in/a.jpg"], "etag": ["e"], "size": [1]} | columns), out)
     return out.getvalue()
 
 
@@ -266,6 +267,15 @@ def test_list_input__wrong_rows_are_refused_by_place_and_value(
     text = refused(buckets.job(url))
     assert text.startswith(url)
     assert says in text
+
+
+def test_list_input__rows_outside_the_input_may_be_anything(buckets: Buckets) -> None:
+    rows = parquet(
+        [ObjectInfo("in/a.jpg", "e", 1, UNKNOWN_TIME), ObjectInfo("other/b.jpg", "no etag", -1, UNKNOWN_TIME)]
+    )
+    found = list_input(prepared(buckets.job(buckets.put("lists/outside.parquet", rows))))
+    assert [(one.key, one.etag, one.size) for one in found.sources] == [("a.jpg", "e", 1)]
+    assert found.passed_over == {OUTSIDE: 1}
 
 
 def test_list_input__a_missing_column_and_a_double_one(buckets: Buckets) -> None:
