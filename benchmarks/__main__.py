@@ -16,6 +16,7 @@ BENCHMARKS = {
     "peers": ["--quick"],
     "digits": ["--quick"],
     "interval": ["--quick"],
+    "coresets": ["--quick"],
     "pipeline": ["--quick"],
     "memory": ["100000", "32", "100"],
 }

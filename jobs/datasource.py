@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import unquote
 
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler, ValidationError, model_validator
@@ -15,16 +15,14 @@ from jobs.contract import Contract, Number, refusal, rejected, shown
 from jobs.errors import JobRejected
 
 _CHOICES = "give s3://bucket/prefix/, a local path or file:///path"
+INVENTORY = "manifest.json"
+"""The name that S3 gives to the manifest of an inventory."""
 
 
-class Location(Contract):
-    """One folder of a bucket or of this machine. Written as a URL alone, or as {url, connection}."""
+class _Place(Contract):
+    """What a folder and an object have in common. Written as a URL alone, or as {url, connection}."""
 
-    url: str = Field(
-        min_length=1,
-        max_length=4096,
-        description="s3://bucket/prefix/, a local path or file:///path; a prefix is a whole folder",
-    )
+    url: str
     connection: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
@@ -36,11 +34,15 @@ class Location(Contract):
     def _normalised(cls, given: Any) -> Any:
         whole = {"url": given} if isinstance(given, str) else given
         if isinstance(whole, Mapping) and isinstance(whole.get("url"), str) and whole["url"]:
-            return {**whole, "url": normalised(whole["url"])}
+            return {**whole, "url": cls._one_way(whole["url"])}
         return whole
 
+    @classmethod
+    def _one_way(cls, url: str) -> str:
+        return normalised(url)
+
     @model_validator(mode="after")
-    def _connection_to_a_bucket(self) -> "Location":
+    def _connection_to_a_bucket(self) -> Self:
         if self.connection is not None and not self.is_s3:
             raise refusal("a connection is for s3:// only", "connection")
         return self
@@ -52,37 +54,21 @@ class Location(Contract):
 
     @property
     def bucket(self) -> str:
-        """The bucket's name; a ValueError for a local folder."""
-        return self._bucket_and_prefix()[0]
-
-    @property
-    def prefix(self) -> str:
-        """What the keys start with: empty for a whole bucket, else with a slash at the end."""
-        return self._bucket_and_prefix()[1]
+        """The bucket's name; a ValueError for a local place."""
+        return self._bucket_and_key()[0]
 
     @property
     def path(self) -> Path:
-        """The local folder, absolute; a ValueError for a bucket."""
+        """The local path, absolute; a ValueError for a bucket."""
         if self.is_s3:
             raise ValueError(f"{self.url} is in a bucket")
         return Path(self.url)
 
-    def contains(self, other: "Location") -> bool:
-        """Whether `other` is this folder or below it, by name alone: links are not followed.
-
-        Two named connections may lead to two services, so the same bucket over another connection is another place.
-        """
-        return self.connection == other.connection and other.url.startswith(self.url)
-
-    def below(self, name: str) -> "Location":
-        """Return the folder `name` in this one."""
-        return self.model_copy(update={"url": f"{self.url}{name}/"})
-
-    def _bucket_and_prefix(self) -> tuple[str, str]:
+    def _bucket_and_key(self) -> tuple[str, str]:
         if not self.is_s3:
             raise ValueError(f"{self.url} is not in a bucket")
-        bucket, _, prefix = self.url.removeprefix("s3://").partition("/")
-        return bucket, prefix
+        bucket, _, key = self.url.removeprefix("s3://").partition("/")
+        return bucket, key
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -94,6 +80,65 @@ class Location(Contract):
             key: whole["properties"]["url"][key] for key in ("type", "minLength", "maxLength", "description")
         }
         return {"title": whole["title"], "description": whole["description"], "anyOf": [url, dict(whole)]}
+
+
+class Location(_Place):
+    """One folder of a bucket or of this machine. Written as a URL alone, or as {url, connection}."""
+
+    url: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="s3://bucket/prefix/, a local path or file:///path; a prefix is a whole folder",
+    )
+
+    @property
+    def prefix(self) -> str:
+        """What the keys start with: empty for a whole bucket, else with a slash at the end."""
+        return self._bucket_and_key()[1]
+
+    def contains(self, other: "_Place") -> bool:
+        """Whether `other` is this folder or below it, by name alone: links are not followed.
+
+        Two named connections may lead to two services, so the same bucket over another connection is another place.
+        """
+        return self.connection == other.connection and other.url.startswith(self.url)
+
+    def below(self, name: str) -> "Location":
+        """Return the folder `name` in this one."""
+        return self.model_copy(update={"url": f"{self.url}{name}/"})
+
+
+class ListingObject(_Place):
+    """One object that lists others. Written as a URL alone, or as {url, connection}."""
+
+    url: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="s3://bucket/key, a local path or file:///path of a .parquet file with the columns key, etag and"
+        " size, or of the manifest.json of an S3 Inventory",
+    )
+
+    @classmethod
+    def _one_way(cls, url: str) -> str:
+        name = url.rpartition("/")[2]
+        if name != INVENTORY and not name.endswith(".parquet"):
+            raise refusal(
+                f"should be a .parquet file or the {INVENTORY} of an S3 Inventory (got {shown(url)})", "url"
+            )
+        whole = normalised(url)
+        if whole.count("/") == 3 and whole.startswith("s3://"):
+            raise refusal(f"should be an object of a bucket (got {shown(url)})", "url")
+        return whole.removesuffix("/")
+
+    @property
+    def is_inventory(self) -> bool:
+        """Whether this is the manifest of an S3 Inventory rather than a Parquet file."""
+        return self.url.endswith(f"/{INVENTORY}")
+
+    @property
+    def key(self) -> str:
+        """The whole key in its bucket; a ValueError for a local file."""
+        return self._bucket_and_key()[1]
 
 
 class InputExpiration(Contract):
@@ -134,6 +179,9 @@ class Datasource(TrainingDatasource):
     process: Literal["all", "new"] = Field(
         default="all", description="all objects, or only those that no earlier job has processed"
     )
+    listing: ListingObject | None = Field(
+        default=None, description="an object that lists the input, to be read instead of asking the store"
+    )
     relevant_filenames: Annotated[str, AfterValidator(_below_lightly)] | None = Field(
         default=None,
         min_length=1,
@@ -143,6 +191,16 @@ class Datasource(TrainingDatasource):
     input_expiration: InputExpiration | None = Field(
         default=None, description="what to do with objects that the bucket will soon delete"
     )
+
+    @model_validator(mode="after")
+    def _inventory_of_a_bucket(self) -> "Datasource":
+        if self.listing is not None and self.listing.is_inventory:
+            for place, what in ((self.listing, "listing"), (self.input, "input")):
+                if not place.is_s3:
+                    raise refusal(
+                        f"an S3 Inventory lies in a bucket and lists one (got {shown(place.url)})", what
+                    )
+        return self
 
 
 def check_apart(datasource: TrainingDatasource, *, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from jobs.datasource import Location
+from jobs.datasource import ListingObject, Location
 from jobs.errors import JobRejected
 from jobs.spec import SelectionJob
 from worker.settings import Settings
@@ -14,23 +14,26 @@ def refuse_other_places(job: SelectionJob, settings: Settings) -> None:
     Raises:
         JobRejected: names the place and the choices.
     """
-    output, source = job.datasource.output, job.datasource.input
+    output, source, listing = job.datasource.output, job.datasource.input, job.datasource.listing
     if not _is_below(output, settings.outputs):
         raise JobRejected(
             f"datasource.output: {output.url} is below none of FRAMESIFT_OUTPUTS: {_listed(settings.outputs)}"
         )
-    if settings.inputs and not _is_below(source, settings.inputs):
+    _refuse_input(source, settings, at="datasource.input")
+    if listing is not None:
+        _refuse_input(listing, settings, at="datasource.listing")
+
+
+def _refuse_input(place: Location | ListingObject, settings: Settings, *, at: str) -> None:
+    if settings.inputs and not _is_below(place, settings.inputs):
+        raise JobRejected(f"{at}: {place.url} is below none of FRAMESIFT_INPUTS: {_listed(settings.inputs)}")
+    if not settings.inputs and not place.is_s3:
         raise JobRejected(
-            f"datasource.input: {source.url} is below none of FRAMESIFT_INPUTS: {_listed(settings.inputs)}"
-        )
-    if not settings.inputs and not source.is_s3:
-        raise JobRejected(
-            f"datasource.input: {source.url} is a folder of the worker's machine; FRAMESIFT_INPUTS names none that a"
-            " queued job may read"
+            f"{at}: {place.url} is on the worker's machine; FRAMESIFT_INPUTS names no folder that a queued job may read"
         )
 
 
-def _is_below(place: Location, allowed: Iterable[Location]) -> bool:
+def _is_below(place: Location | ListingObject, allowed: Iterable[Location]) -> bool:
     return any(one.contains(place) for one in allowed)
 
 

@@ -6,8 +6,9 @@ from worker.facets import missing_facets
 from worker.foresight import foresee
 from worker.history import unfinished_run
 from worker.layout import CHUNKS
-from worker.plan import list_sources, make_plan
-from worker.prepare import Prepared, refused_where_missing, relevant_rules
+from worker.listing import list_input
+from worker.plan import make_plan
+from worker.prepare import Prepared, refused_where_missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class Forecast:
     sources: int
     source_bytes: int
     ignored: dict[str, int]
+    passed_over: dict[str, int]
+    """Rows of `datasource.listing` that are no objects of the input, by reason."""
     chunks: int
     chunks_done: int
     """Chunks of which every facet that this job needs is in the output already."""
@@ -47,8 +50,7 @@ def forecast(prepared: Prepared) -> Forecast:
     """
     with refused_where_missing("datasource.output"):
         existing = {info.key for info in prepared.output.list(CHUNKS)}
-    with refused_where_missing("datasource.input"):
-        listing = list_sources(prepared.source, relevant_rules(prepared))
+    listing = list_input(prepared)
     foresight = foresee(prepared, [source.key for source in listing.sources])
     plan = make_plan(
         listing, chunk_sources=prepared.settings.chunk_sources, planned_at="", terms=prepared.terms
@@ -59,18 +61,20 @@ def forecast(prepared: Prepared) -> Forecast:
         if (missing := missing_facets(chunk.digest, prepared.facets, existing=existing, job_id=""))
     ]
     to_read = [source for chunk, _ in lacking for source in chunk.sources]
+    listed = 0 if prepared.job.datasource.listing else -(-len(listing.sources) // 1000)
     return Forecast(
         input_url=prepared.source.url,
         output_url=prepared.output.url,
         sources=len(listing.sources),
         source_bytes=sum(source.size for source in listing.sources),
         ignored=listing.ignored,
+        passed_over=listing.passed_over,
         chunks=len(plan.chunks),
         chunks_done=len(plan.chunks) - len(lacking),
         sources_to_read=len(to_read),
         bytes_to_read=sum(source.size for source in to_read),
         requests={
-            "LIST": -(-len(listing.sources) // 1000) + -(-len(existing) // 1000) + 2,
+            "LIST": listed + -(-len(existing) // 1000) + 2,
             "GET": len(to_read) + len(plan.chunks) * (len(prepared.facets) + 1),
             "PUT": sum(len(missing) for _, missing in lacking) + 12,
         },

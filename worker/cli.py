@@ -31,11 +31,13 @@ from jobs.cli import (
 )
 from jobs.errors import JobRejected, QueueError, SettingsWrong
 from jobs.visible import visible
+from worker.name_lines import to_lines
 
 if TYPE_CHECKING:
     from jobs.queue import QueueKind
     from jobs.spec import Job
     from worker.check import Forecast
+    from worker.coreset import Coreset
     from worker.prepare import Prepared
     from worker.runner import Outcome
 
@@ -104,6 +106,39 @@ def check(
 
 
 @app.command()
+def plan(
+    job_file: JobFile = None,
+    *,
+    input_: Input = None,
+    output: Output = None,
+    n_samples: Count = None,
+    name: Name = None,
+    sets: Sets = None,
+    fresh: Annotated[
+        bool, typer.Option(help="list the input again instead of returning an unfinished run's plan")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Plan a job and end. `chunk` then computes its chunks, anywhere, and `run` of the same job selects and reports."""
+    with _exit_codes():
+        job = job_of_options(
+            job_file, input_=input_, output=output, n_samples=n_samples, name=name, sets=sets or []
+        )
+        from worker.console import watcher
+        from worker.events import Events
+        from worker.planned import plan_job
+
+        prepared = _prepared(job)
+        with watcher(err, as_json=as_json) as watching:
+            planned = plan_job(prepared, Events(watching), fresh=fresh)
+        if as_json:
+            out.print_json(json.dumps(planned.as_json()))
+            return
+        out.print(f"plan      {planned.plan}", markup=False)
+        out.print(f"chunks    {planned.chunks:,}, index 0 to {planned.chunks - 1}", markup=False)
+
+
+@app.command()
 def chunk(
     *,
     plan: Annotated[str, typer.Option(metavar="P", help="plan.parquet of a job, a path or s3:// URL")],
@@ -117,6 +152,38 @@ def chunk(
 
         done = run_chunk(plan, index, connection=connection, settings=load_settings())
         out.print(done, markup=False)
+
+
+@app.command()
+def coreset(
+    *,
+    output: Annotated[str, typer.Option(help="folder or s3://bucket/prefix/ where the jobs wrote")],
+    jobs: Annotated[str, typer.Option(metavar="ID,ID,...", help="finished jobs, each a shard of the pool")],
+    n_samples: Annotated[int, typer.Option(min=1, max=100_000_000, help="how many samples to select")],
+    connection: Annotated[str | None, typer.Option(help="named S3 connection of the output")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Select by diversity among what several finished jobs selected, and bound how well that covers all of their samples."""
+    with _exit_codes():
+        from jobs.datasource import parse_location
+        from worker.coreset import select_of_jobs
+        from worker.device import choose_device
+        from worker.settings import load_settings
+        from worker.storage.connect import connect
+
+        settings = load_settings()
+        store = connect(parse_location(output, connection=connection, at="--output"), settings)
+        ids = [one.strip() for one in jobs.split(",")]
+        found = select_of_jobs(
+            store, ids, n_samples, settings=settings, device=choose_device(settings.device)
+        )
+        if as_json:
+            out.print_json(json.dumps(asdict(found)))
+            return
+        for line in _coreset_lines(found):
+            err.print(visible(line), markup=False)
+        for pick in found.picks:
+            sys.stdout.write(f"{pick.job}\t{to_lines([pick.sample])}")
 
 
 @app.command()
@@ -301,10 +368,23 @@ def _show(outcome: "Outcome", *, as_json: bool) -> None:
         err.print(f"No PDF: {outcome.pdf_error}", style="yellow", markup=False)
 
 
+def _coreset_lines(found: "Coreset") -> list[str]:
+    return [
+        *(
+            f"{one.job}: {one.selected:,} selected of {one.samples:,} below {one.input}, radius {one.radius:.4f}"
+            for one in found.shards
+        ),
+        f"{len(found.picks):,} of them cover all {sum(one.samples for one in found.shards):,} samples within"
+        f" {found.radius:.4f} (measured; {found.bound:.4f} follows from the radii of the jobs alone);"
+        f" no {len(found.picks):,} samples can within less than {found.lowest:.4f}",
+    ]
+
+
 def _forecast_lines(found: "Forecast") -> list[str]:
     lines = [
         f"input     {found.input_url}: {found.sources:,} images, {found.source_bytes:,} bytes",
         f"ignored   {', '.join(f'{n:,} {ext}' for ext, n in found.ignored.items()) or 'nothing'}",
+        *(f"listing   {n:,} rows {why}" for why, n in found.passed_over.items()),
         f"output    {found.output_url}",
         f"model     {found.model}",
         f"chunks    {found.chunks:,}, of which {found.chunks_done:,} are done",

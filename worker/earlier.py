@@ -29,6 +29,11 @@ class EarlierSelection:
     job_id: str
     parts: tuple[tuple[str, frozenset[str]], ...]
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the selected samples, in the order of their keys."""
+        return [name for _, names in self.parts for name in sorted(names)]
+
     def vectors(self, store: ObjectStore) -> NDArray[np.float32]:
         """Return the (m, d) full embeddings of the selected samples, in the order of their keys.
 
@@ -38,15 +43,21 @@ class EarlierSelection:
         return np.concatenate([_chosen(read_facet(store, key), names) for key, names in self.parts])
 
 
-def earlier_selection(store: ObjectStore, job_id: str, *, embedding: Facet, at: str) -> EarlierSelection:
+StoredFacets = Mapping[str, list[str]]
+"""The keys of the finished facets of each chunk, by the chunk's digest."""
+
+
+def earlier_selection(
+    store: ObjectStore, job_id: str, *, embedding: Facet, at: str, stored: StoredFacets | None = None
+) -> EarlierSelection:
     """Find what a job selected, and its embeddings; reads no vector where they were made exactly as this job's are.
 
-    `embedding` is this job's facet.
+    `embedding` is this job's facet; `stored` saves a listing of all chunks, where it is known.
 
     Raises:
         JobRejected: no such job, it did not end, it selected nothing, another model embedded it, or its chunks are gone.
     """
-    name = _job_name(store, job_id, at=at)
+    name = job_name(store, job_id, at=at)
     prefix = result_prefix(name, job_id)
     if store.head(prefix + DONE) is None or json.loads(store.get(prefix + DONE)).get("state") != "done":
         raise JobRejected(f"{at}: the job {job_id!r} did not end with a selection")
@@ -54,9 +65,7 @@ def earlier_selection(store: ObjectStore, job_id: str, *, embedding: Facet, at: 
     if not selected:
         raise JobRejected(f"{at}: the job {job_id!r} selected nothing")
     plan = plan_from_bytes(store.get(job_key(job_id, PLAN)))
-    by_chunk: dict[str, list[str]] = {}
-    for key in sorted(info.key for info in store.list(CHUNKS)):
-        by_chunk.setdefault(key.removeprefix(CHUNKS).partition("/")[0], []).append(key)
+    by_chunk = stored_facets(store) if stored is None else stored
     parts = []
     for chunk in plan.chunks:
         names = frozenset(source.key for source in chunk.sources if source.key in selected)
@@ -68,7 +77,35 @@ def earlier_selection(store: ObjectStore, job_id: str, *, embedding: Facet, at: 
     return EarlierSelection(job_id, tuple(parts))
 
 
-def _job_name(store: ObjectStore, job_id: str, *, at: str) -> str:
+def embedding_keys(
+    store: ObjectStore, job_id: str, *, embedding: Facet, at: str, stored: StoredFacets
+) -> list[str]:
+    """Return the keys of the embedding facets of all chunks of a job that has a plan, in the order of its sources.
+
+    Raises:
+        JobRejected: another model embedded it, or its chunks are gone.
+    """
+    plan = plan_from_bytes(store.get(job_key(job_id, PLAN)))
+    return [
+        _embedding_of(store, chunk, stored.get(chunk.digest, []), embedding=embedding, job_id=job_id, at=at)
+        for chunk in plan.chunks
+    ]
+
+
+def stored_facets(store: ObjectStore) -> StoredFacets:
+    """List the finished facets of every chunk."""
+    by_chunk: dict[str, list[str]] = {}
+    for key in sorted(info.key for info in store.list(CHUNKS)):
+        by_chunk.setdefault(key.removeprefix(CHUNKS).partition("/")[0], []).append(key)
+    return by_chunk
+
+
+def job_name(store: ObjectStore, job_id: str, *, at: str) -> str:
+    """Return the name of a job.
+
+    Raises:
+        JobRejected: there is none of this id; the text has the closest or the latest ones.
+    """
     try:
         if store.head(job_key(job_id, JOB)) is not None:
             return str(read_object(store.get(job_key(job_id, JOB)))["name"])

@@ -8,7 +8,7 @@ from worker.device import choose_device
 from worker.errors import JobRejected, StorageError
 from worker.history import JOB, PLAN
 from worker.layout import CHUNKS, JOBS, job_key
-from worker.manifest import plan_from_bytes
+from worker.manifest import chunk_count, plan_from_bytes
 from worker.prepare import prepare
 from worker.runner import compute, load_model, missing_work, open_reader
 from worker.settings import Settings
@@ -27,16 +27,17 @@ def run_chunk(plan_url: str, index: int, *, connection: str | None, settings: Se
         raise JobRejected(f"--plan: {plan_url!r} should be <output>/{JOBS}<job id>/{PLAN}")
     store = connect(parse_location(root or ".", connection=connection, at="--plan"), settings)
     try:
-        plan = plan_from_bytes(store.get(job_key(job_id, PLAN)))
+        body = store.get(job_key(job_id, PLAN))
+        plan = plan_from_bytes(body, only=index)  # a plan may be much larger than any of its chunks
         job = parse_job(store.get(job_key(job_id, JOB)))
     except StorageError as error:
         raise JobRejected(f"--plan: {error}") from error
-    if not 0 <= index < len(plan.chunks):
+    if not plan.chunks:
         raise JobRejected(
-            f"--index: {index} is not among the chunks of this plan; choose 0 to {len(plan.chunks) - 1}"
+            f"--index: {index} is not among the chunks of this plan; choose 0 to {chunk_count(body) - 1}"
         )
     prepared = prepare(job, settings, terms=plan.terms)
-    chunk = plan.chunks[index]
+    (chunk,) = plan.chunks
     work = missing_work(prepared, [chunk], job_id, prefix=f"{CHUNKS}{chunk.digest}/")
     if not work:
         return f"chunk {index}: already done"

@@ -1,9 +1,11 @@
 """The plan step: list the datasource once, freeze it, and cut it into chunks."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import pairwise
+from operator import attrgetter
 from pathlib import PurePosixPath
 
 from worker.errors import JobRejected
@@ -14,6 +16,9 @@ from worker.relevant import Relevant
 from worker.samples import Source
 from worker.storage.store import ObjectInfo, ObjectStore
 
+BYTES_A_SOURCE = 600
+"""Of memory, about, that one source takes while its plan is made and written; half of it once it is listed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -21,26 +26,32 @@ class Listing:
 
     sources: tuple[Source, ...]
     ignored: dict[str, int]
+    passed_over: dict[str, int] = field(default_factory=dict)
+    """Rows of `datasource.listing` that are no objects of the input, by reason."""
 
 
-def list_sources(store: ObjectStore, relevant: Relevant | None = None) -> Listing:
+def list_sources(
+    store: ObjectStore, relevant: Relevant | None = None, *, objects: Iterable[ObjectInfo] | None = None
+) -> Listing:
     """List the datasource and keep what may be an image.
 
     Names decide only what is worth a look: what a source is, its content says later. Holds the listing in memory,
-    about 300 bytes an object.
+    about 300 bytes an object. Where `objects` are given, in any order, the store is not asked.
 
     Raises:
-        JobRejected: nothing to look at.
+        JobRejected: nothing to look at, or an object that is given twice.
     """
     ignored: Counter[str] = Counter()
     sources = []
-    for info in store.list():
+    for info in store.list() if objects is None else objects:
         if _own(info.key) or (relevant is not None and not relevant.matches(info.key)):
             continue
         if kind_of(info.key) == "image":
             sources.append(_source(info))
         else:
             ignored[PurePosixPath(info.key).suffix.lower() or "no extension"] += 1
+    if objects is not None:
+        _put_in_order(sources)
     if store.usage.unlisted:
         ignored[NOT_UTF8] = store.usage.unlisted
     if not sources:
@@ -50,6 +61,13 @@ def list_sources(store: ObjectStore, relevant: Relevant | None = None) -> Listin
             + (f" (only {others})" if others else " (it is empty)")
         )
     return Listing(tuple(sources), dict(sorted(ignored.items())))
+
+
+def _put_in_order(sources: list[Source]) -> None:
+    sources.sort(key=attrgetter("key"))  # by code points, which is by the bytes of their UTF-8
+    for one, other in pairwise(sources):
+        if one.key == other.key:
+            raise JobRejected(f"datasource.listing: {one.key!r} is listed twice")
 
 
 def make_plan(listing: Listing, *, chunk_sources: int, planned_at: str, terms: Terms) -> Plan:

@@ -16,11 +16,12 @@ from worker.foresight import foresee
 from worker.history import PLAN, begin_run, count_attempt, unfinished_run
 from worker.layout import CHUNKS, job_key
 from worker.ledger import Ledger
+from worker.listing import list_input
 from worker.manifest import Chunk, Plan, plan_from_bytes, plan_to_bytes, sources_of
 from worker.media.decoders import Decoders
 from worker.models.batches import BatchEmbedder
-from worker.plan import list_sources, make_plan
-from worker.prepare import Prepared, refused_where_missing, relevant_rules
+from worker.plan import make_plan
+from worker.prepare import Prepared, refused_where_missing
 from worker.publish import Artefact, Results
 from worker.reading import Reader
 from worker.report import Ran, report
@@ -112,7 +113,7 @@ def run_until_selected(
     """Plan, embed and select; `run` says what may be raised."""
     stores = (prepared.source, prepared.output)
     with ledger.stage("plan", events, *stores, device=device):
-        job_id, plan = _begun(prepared, events, fresh=fresh)
+        job_id, plan = begun(prepared, events, fresh=fresh)
         prepared = prepared.under(plan.terms)
         device = prepared.on(device)
         attempt = count_attempt(prepared.output, job_id)
@@ -187,14 +188,15 @@ def missing_work(
     return [work for work in missing if work.facets]
 
 
-def freeze(prepared: Prepared, now: datetime) -> Plan:
+def freeze(prepared: Prepared, events: Events, now: datetime) -> Plan:
     """List the input and cut it into chunks; refuse what the names alone tell to be impossible.
 
     Raises:
         JobRejected: no such place, nothing to select from, or what the job asks for cannot be had of it.
     """
-    with refused_where_missing("datasource.input"):
-        listing = list_sources(prepared.source, relevant_rules(prepared))
+    listing = list_input(prepared)
+    if listing.passed_over:
+        events.emit("passed_over", rows=listing.passed_over)
     foresee(prepared, [source.key for source in listing.sources])
     return make_plan(
         listing,
@@ -204,7 +206,12 @@ def freeze(prepared: Prepared, now: datetime) -> Plan:
     )
 
 
-def _begun(prepared: Prepared, events: Events, *, fresh: bool) -> tuple[str, Plan]:
+def begun(prepared: Prepared, events: Events, *, fresh: bool = False) -> tuple[str, Plan]:
+    """Return the id and the plan of the run to take up, or list the input and begin one.
+
+    Raises:
+        JobRejected, JobFailed, StorageError: as `run`.
+    """
     job = prepared.job
     with refused_where_missing("datasource.output"):
         job_id = unfinished_run(prepared.output, job_name=job.name, job_json=prepared.job_json)
@@ -215,7 +222,7 @@ def _begun(prepared: Prepared, events: Events, *, fresh: bool) -> tuple[str, Pla
         )
         return job_id, plan
     now = datetime.now(UTC)
-    plan = freeze(prepared, now)
+    plan = freeze(prepared, events, now)
     job_id = begin_run(prepared.output, job_json=prepared.job_json, plan=plan_to_bytes(plan), now=now)
     events.emit(
         "planned", job_id=job_id, sources=plan.source_count, chunks=len(plan.chunks), ignored=plan.ignored

@@ -25,7 +25,7 @@ from worker.history import FAILED, FINDINGS, JOB, PLAN, SUBMISSION, count_attemp
 from worker.layout import CHUNKS, job_key, result_prefix
 from worker.lease import Lease
 from worker.ledger import Meter
-from worker.manifest import Plan, Terms, chunk_from_bytes, plan_from_bytes, plan_to_bytes
+from worker.manifest import Plan, Terms, plan_from_bytes, plan_to_bytes
 from worker.outputs import register_output
 from worker.post import Post
 from worker.prepare import Prepared, prepare
@@ -108,11 +108,12 @@ class Steps:
         """Compute what a chunk lacks, and send the next ones."""
         job_id, began = record.job_id, time.monotonic()
         job = job_of(record)
-        chunk, terms = chunk_from_bytes(self._plan_bytes(record, job), index)
-        if chunk is None:
+        plan = plan_from_bytes(self._plan_bytes(record, job), only=index)
+        if not plan.chunks:
             self._records.landed(job_id, str(index))
             return
-        prepared = self._prepared(record, job, terms)
+        (chunk,) = plan.chunks
+        prepared = self._prepared(record, job, plan.terms)
         device = prepared.on(self._warm.device)
         meter = Meter(prepared.source, prepared.output, device=device)
         work = missing_work(prepared, [chunk], job_id, prefix=f"{CHUNKS}{chunk.digest}/")
@@ -218,7 +219,7 @@ class Steps:
         key = job_key(job_id, PLAN)
         with suppress(ObjectMissing, StoreMissing):
             return plan_from_bytes(prepared.output.get(key))
-        plan = freeze(prepared, datetime.now(UTC))
+        plan = freeze(prepared, events, datetime.now(UTC))
         body = plan_to_bytes(plan)
         prepared.output.put(key, body, media_type="application/vnd.apache.parquet")
         events.emit("planned", sources=plan.source_count, chunks=len(plan.chunks), ignored=plan.ignored)

@@ -31,6 +31,15 @@ def test_refuse_other_places__lets_through_what_lies_below(source: Any, output: 
     refuse_other_places(queued(source, output), Settings(outputs=OUTPUTS))
 
 
+def test_refuse_other_places__a_listing_is_read_too() -> None:
+    document = job("s3://recordings/", "s3://curation/fleet/")
+    document["datasource"] |= {"input": "/data/photos/", "listing": "/etc/x.parquet"}
+    parsed = parse_job(document)
+    assert isinstance(parsed, SelectionJob)
+    with pytest.raises(JobRejected, match=r"^datasource.listing: /etc/x.parquet is below none"):
+        refuse_other_places(parsed, Settings(outputs=OUTPUTS, inputs=["/data"]))
+
+
 @pytest.mark.parametrize(
     ("source", "output", "inputs", "says"),
     [
@@ -38,7 +47,7 @@ def test_refuse_other_places__lets_through_what_lies_below(source: Any, output: 
         ("s3://recordings/", "s3://curation/fleet2/", [], "datasource.output: s3://curation/fleet2/ is"),
         ("s3://recordings/", "s3://berlin/", [], "datasource.output: s3://berlin/ is below none"),
         ("s3://recordings/", "/tmp/x", [], "datasource.output: /tmp/x/ is below none"),
-        ("/etc", "s3://curation/fleet/", [], "datasource.input: /etc/ is a folder of the worker's machine"),
+        ("/etc", "s3://curation/fleet/", [], "datasource.input: /etc/ is on the worker's machine"),
         ("/data/../etc", "s3://curation/fleet/", ["/data"], "datasource.input: /etc/ is below none"),
         ("s3://other/", "s3://curation/fleet/", ["s3://recordings/"], "datasource.input: s3://other/ is"),
     ],

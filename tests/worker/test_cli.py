@@ -16,6 +16,17 @@ from tests.worker.runs import job
 ENVIRONMENT = {"FRAMESIFT_CHUNK_SOURCES": "8", "FRAMESIFT_DECODE_PROCESSES": "1", "FRAMESIFT_DEVICE": "cpu"}
 
 
+def started(*arguments: object, cwd: Path | None = None, **environment: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "worker.cli", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(Path.cwd())} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def framesift(
     *arguments: object, cwd: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
@@ -83,27 +94,56 @@ def test_check__says_what_would_happen_and_writes_nothing(photos: Path, tmp_path
     assert "to read   0 images" in framesift("check", document).stdout
 
 
-def test_chunk__computes_one_chunk_and_run_uses_it(photos: Path, tmp_path: Path) -> None:
-    from datetime import UTC, datetime
-
-    from tests.worker.runs import prepared
-    from worker.history import begin_run
-    from worker.manifest import plan_to_bytes
-    from worker.plan import list_sources, make_plan
-
-    document = job(photos, tmp_path / "out")
-    ready = prepared(document)
-    plan = make_plan(list_sources(ready.source), chunk_sources=16, planned_at="now", terms=ready.terms)
-    job_id = begin_run(ready.output, job_json=ready.job_json, plan=plan_to_bytes(plan), now=datetime.now(UTC))
-    where = tmp_path / "out" / ".framesift" / "jobs" / job_id / "plan.parquet"
-    for index in range(len(plan.chunks)):
-        assert framesift("chunk", "--plan", where, "--index", index).returncode == 0
-    assert "already done" in framesift("chunk", "--plan", where, "--index", 0).stdout
-    done = framesift("run", written(tmp_path, document), "--json")
-    assert json.loads(done.stdout)["job_id"] == job_id
-    assert '"missing": 0' in done.stderr
-    wrong = framesift("chunk", "--plan", where, "--index", len(plan.chunks))
+def test_plan__says_what_chunk_needs(photos: Path, tmp_path: Path) -> None:
+    document = written(tmp_path, job(photos, tmp_path / "out"))
+    found = json.loads(framesift("plan", document, "--json").stdout)
+    assert (found["sources"], found["connection"]) == (30, None)
+    text = framesift("plan", document).stdout
+    assert f"plan      {found['plan']}\n" in text
+    assert f"chunks    {found['chunks']}, index 0 to {found['chunks'] - 1}\n" in text
+    assert framesift("chunk", "--plan", found["plan"], "--index", 0).returncode == 0
+    wrong = framesift("chunk", "--plan", found["plan"], "--index", found["chunks"])
     assert (wrong.returncode, "choose 0 to" in wrong.stderr) == (2, True)
+    for arguments in (["--index", ""], []):  # an array job without its variable
+        assert framesift("chunk", "--plan", found["plan"], *arguments).returncode == 2
+
+
+def test_chunk__two_processes_at_once_do_no_harm(photos: Path, tmp_path: Path) -> None:
+    from tests.worker.runs import prepared
+    from worker.events import Events
+    from worker.one_chunk import run_chunk
+    from worker.planned import plan_job
+
+    readied = [prepared(job(photos, tmp_path / folder)) for folder in ("alone", "together")]
+    alone, together = (plan_job(ready, Events()) for ready in readied)
+    run_chunk(alone.plan, 1, connection=None, settings=readied[0].settings)
+    pair = [started("chunk", "--plan", together.plan, "--index", 1) for _ in range(2)]
+    said = [process.communicate(timeout=120)[0] for process in pair]
+    assert [process.returncode for process in pair] == [0, 0]
+    assert all(text.startswith("chunk 1: ") for text in said)
+    assert chunks_in(tmp_path / "alone") == chunks_in(tmp_path / "together")
+    assert len(chunks_in(tmp_path / "alone")) == 2
+
+
+def test_coreset__picks_of_finished_jobs_and_a_refusal(photos: Path, tmp_path: Path) -> None:
+    from tests.worker.runs import prepared, select
+
+    made = select(prepared(job(photos, tmp_path / "out")))
+    made.results.close("done")
+    call = ("coreset", "--output", tmp_path / "out", "--n-samples", 3, "--jobs")
+    done = framesift(*call, made.results.job_id)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [line[0] for line in lines] == [made.results.job_id] * 3
+    assert {line[1] for line in lines} <= set(made.findings.selected)
+    assert "cover all 30 samples within" in done.stderr
+    wrong = framesift(*call, "yesterday's")
+    assert (wrong.returncode, wrong.stderr.startswith("refused: --jobs: ")) == (2, True)
+
+
+def chunks_in(folder: Path) -> dict[str, bytes]:
+    root = folder / ".framesift" / "chunks"
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def test_schema__is_the_copy_in_docs() -> None:

@@ -1,5 +1,6 @@
 """Listing and cutting."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.photos import make_photos
 from worker.errors import JobRejected
-from worker.manifest import Terms, plan_from_bytes, plan_to_bytes
+from worker.manifest import Terms, chunk_count, plan_from_bytes, plan_to_bytes
 from worker.plan import cut, list_sources, make_plan
 from worker.relevant import parse_relevant
 from worker.samples import Source
@@ -97,4 +98,10 @@ def test_plan_to_bytes__reads_back_equal(tmp_path: Path) -> None:
         terms=TERMS,
     )
     assert len(plan.chunks) > 1
-    assert plan_from_bytes(plan_to_bytes(plan)) == plan
+    body = plan_to_bytes(plan)
+    assert plan_from_bytes(body) == plan
+    assert chunk_count(body) == len(plan.chunks)
+    for chunk in plan.chunks:
+        assert plan_from_bytes(body, only=chunk.index) == replace(plan, chunks=(chunk,))
+    assert plan_from_bytes(body, only=len(plan.chunks)).chunks == ()
+    assert plan_from_bytes(body, only=-1).chunks == ()

@@ -77,9 +77,8 @@ class Onnx(Embedder):
         Raises:
             JobRejected: the graph cannot be run, or its input does not fit.
         """
+        from worker.models.onnx_session import open_session, spread  # isort: skip  # before onnxruntime: see there
         from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-        from worker.models.onnx_session import open_session, spread
 
         path = files.fetch(self.model.url, sha256=self.model.sha256)
         dimension = self._dimension(_graph(path))

@@ -1,5 +1,6 @@
 """What the models that onnxruntime runs share: the session, and graphs that are made once and kept."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -14,6 +15,9 @@ from worker.device import Device
 from worker.embedder import Forward
 
 _PIECE_ROWS = 4
+
+# Read when onnxruntime is imported; without it, the library makes an id for this machine in the home folder.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def open_session(graph: bytes, device: Device) -> Any:

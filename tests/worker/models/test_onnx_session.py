@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,3 +46,22 @@ def test_spread__a_gpu_gets_the_whole_batch() -> None:
         spread(run, Device("cuda:0", "a GPU", 4))(np.zeros((9, 1, 1, 3), np.uint8)).ravel().tolist()
         == [9] * 9
     )
+
+
+def test_onnxruntime__leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    program = (
+        "import onnx; from onnx import helper, TensorProto as T;"
+        "x, y = (helper.make_tensor_value_info(name, T.FLOAT, [1]) for name in 'xy');"
+        "graph = helper.make_graph([helper.make_node('Identity', ['x'], ['y'])], 'g', [x], [y]);"
+        "model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8);"
+        "from worker.device import Device; from worker.models.onnx_session import open_session;"
+        "print(open_session(model.SerializeToString(), Device('cpu', 'CPU', 1)).get_inputs()[0].name)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"} | {
+        "HOME": str(tmp_path)
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "x"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
