@@ -13,12 +13,12 @@ import typer
 from rich.console import Console
 
 from jobs.errors import JobRejected, QueueError, SettingsWrong
+from jobs.lines import in_lines, in_one_line, moment, of_schedule
 from jobs.status import STATES
 from jobs.visible import visible
 
 if TYPE_CHECKING:
     from jobs.client import Client
-    from jobs.schedule import Told
     from jobs.spec import Job
     from jobs.status import JobStatus, Priority, State
 
@@ -174,7 +174,7 @@ def add_schedule(
             name, cron=cron, timezone=timezone, job=_read(job_file), priority=_priority(priority)
         )
         _client().add_schedule(schedule)
-        out.print(f"{name}: next at {_local(schedule.next_tick(datetime.now(UTC)))}", markup=False)
+        out.print(f"{name}: next at {moment(schedule.next_tick(datetime.now(UTC)))}", markup=False)
 
 
 @schedules.command("list")
@@ -186,7 +186,7 @@ def list_schedules(*, as_json: AsJson = False) -> None:
             _print_json([one.model_dump(mode="json") for one in found])
             return
         for one in found:
-            out.print(visible(_schedule_line(one)), markup=False)
+            out.print(visible(of_schedule(one)), markup=False)
 
 
 @schedules.command("remove")
@@ -274,7 +274,7 @@ def _watched(client: "Client", job_id: str, *, as_json: bool) -> "JobStatus":
     latest = client.status(job_id)
     with err.status("") as shown:
         for latest in client.watch(job_id):
-            line = visible(_line(latest))
+            line = visible(in_one_line(latest))
             shown.update(line)
             if not err.is_terminal and not as_json and line != last:
                 err.print(line, markup=False)
@@ -286,7 +286,7 @@ def _show(status: "JobStatus", *, as_json: bool) -> None:
     if as_json:
         _print_json(status.model_dump(mode="json"))
         return
-    for line in _lines(status):
+    for line in in_lines(status):
         out.print(visible(line), markup=False)
 
 
@@ -297,76 +297,6 @@ def _print_json(value: object) -> None:
 def _exit_as(status: "JobStatus | None") -> None:
     if status is not None and status.state != "done":
         raise typer.Exit(STOPPED if status.state == "cancelled" else FAILED)
-
-
-def _line(status: "JobStatus") -> str:
-    """Return a job's state in one line, for watching."""
-    parts = [status.state if status.ended or status.state != "running" else str(status.stage)]
-    if status.chunks is not None:
-        parts.append(f"{status.chunks.done:,} of {status.chunks.total:,} chunks")
-        if status.chunks.failed:
-            parts.append(f"{status.chunks.failed:,} failed")
-    if status.images_per_s and status.stage == "embed":
-        parts.append(f"{status.images_per_s:,.1f} images/s by {status.workers}")
-    if status.eta_s is not None:
-        parts.append(f"{_duration(status.eta_s)} left")
-    if status.waits_for:
-        parts.append(f"waits for {status.waits_for}")
-    return ", ".join(parts)
-
-
-def _lines(status: "JobStatus") -> list[str]:
-    """Return all that is known of a job, a fact a line."""
-    chunks, slowest = status.chunks, status.slowest
-    facts = {
-        "job": status.job_id,
-        "name": status.name,
-        "state": status.state + (" (being cancelled)" if status.cancelling else ""),
-        "stage": status.stage,
-        "why": status.reason,
-        "waits for": status.waits_for,
-        "chunks": f"{chunks.done:,} of {chunks.total:,} done, {chunks.in_flight:,} in flight, {chunks.failed:,} failed"
-        if chunks
-        else None,
-        "images": f"{status.images_read:,} of {status.images_to_read:,} read"
-        if status.images_to_read is not None
-        else None,
-        "rate": f"{status.images_per_s:,.1f} images/s by {status.workers} workers"
-        if status.images_per_s
-        else None,
-        "slowest": f"{slowest.worker}, {slowest.images_per_s:,.1f} images/s" if slowest else None,
-        "left": _duration(status.eta_s) if status.eta_s is not None else None,
-        "key": status.idempotency_key,
-        "schedule": status.schedule,
-        "submitted": f"{status.submitted_at:%Y-%m-%d %H:%M:%S} UTC, priority {status.priority}",
-        "ended": f"{status.ended_at:%Y-%m-%d %H:%M:%S} UTC" if status.ended_at else None,
-        "results": status.result_url if status.state == "done" else None,
-    }
-    return [f"{name:<11}{value}" for name, value in facts.items() if value]
-
-
-def _schedule_line(told: "Told") -> str:
-    schedule = told.schedule
-    parts = [
-        f"{schedule.name}: {schedule.cron} {schedule.timezone}",
-        f"next {_local(schedule.next_tick(datetime.now(UTC)))}",
-        f"last job {told.last_job}" if told.last_job else "no job yet",
-    ]
-    if told.last_done:
-        parts.append(f"last done {_local(told.last_done)}")
-    if told.skipped:
-        parts.append(f"left out {told.skipped}")
-    return ", ".join(parts)
-
-
-def _local(moment: datetime | None) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _priority(text: str) -> "Priority":
