@@ -1,12 +1,13 @@
 """Says what a job would do, having listed but not downloaded anything."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from worker.facets import missing_facets
-from worker.foresight import foresee
+from worker.foresight import Foresight, foresee
 from worker.history import unfinished_run
+from worker.intake import take_in
 from worker.layout import CHUNKS
-from worker.listing import list_input
 from worker.plan import make_plan
 from worker.prepare import Prepared, refused_where_missing
 
@@ -22,6 +23,12 @@ class Forecast:
     ignored: dict[str, int]
     passed_over: dict[str, int]
     """Rows of `datasource.listing` that are no objects of the input, by reason."""
+    earlier: int
+    """Objects that an earlier job has finished with, which `datasource.process: new` leaves out."""
+    expiring: int
+    """Images left out since the bucket will soon delete them."""
+    datapool: int | None
+    """Samples that the datapool holds at most; null: the job has none, or makes it."""
     chunks: int
     chunks_done: int
     """Chunks of which every facet that this job needs is in the output already."""
@@ -50,8 +57,9 @@ def forecast(prepared: Prepared) -> Forecast:
     """
     with refused_where_missing("datasource.output"):
         existing = {info.key for info in prepared.output.list(CHUNKS)}
-    listing = list_input(prepared)
-    foresight = foresee(prepared, [source.key for source in listing.sources])
+    listing = take_in(prepared, now=datetime.now(UTC))
+    names = [source.key for source in listing.sources]
+    foresight = foresee(prepared, names) if names else Foresight({}, {}, {}, {})
     plan = make_plan(
         listing, chunk_sources=prepared.settings.chunk_sources, planned_at="", terms=prepared.terms
     )
@@ -69,6 +77,9 @@ def forecast(prepared: Prepared) -> Forecast:
         source_bytes=sum(source.size for source in listing.sources),
         ignored=listing.ignored,
         passed_over=listing.passed_over,
+        earlier=listing.earlier,
+        expiring=len(listing.expiring),
+        datapool=foresight.datapool,
         chunks=len(plan.chunks),
         chunks_done=len(plan.chunks) - len(lacking),
         sources_to_read=len(to_read),

@@ -72,7 +72,8 @@ def choose(samples: Samples, job: SelectionJob, *, asked: int) -> Choice:
         rows=found.rows,
         candidates=candidates,
         strategies=tuple(
-            described(entry, effect) for entry, effect in zip(selection.strategies, effects, strict=True)
+            described(entry, effect, samples)
+            for entry, effect in zip(selection.strategies, effects, strict=True)
         ),
         warnings=(
             *(warning for effect in effects for warning in effect.warnings),
@@ -122,6 +123,7 @@ def _picked(
         terms,
         asked,
         device=samples.device,
+        preselected=samples.preselected,
         rules=rules,
         mode=job.selection.mode,
     )

@@ -3,8 +3,6 @@
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -14,9 +12,6 @@ import typer
 
 from jobs import cli as client
 from jobs.cli import (
-    FAILED,
-    REFUSED,
-    STOPPED,
     AsJson,
     Count,
     Input,
@@ -24,14 +19,13 @@ from jobs.cli import (
     Name,
     Output,
     Sets,
-    err,
     job_of_options,
-    out,
-    stop,
 )
-from jobs.errors import JobRejected, QueueError, SettingsWrong
+from jobs.errors import JobRejected
 from jobs.visible import visible
+from worker.datapool import commands as datapool_commands
 from worker.name_lines import to_lines
+from worker.terminal import err, exit_codes, out
 
 if TYPE_CHECKING:
     from jobs.queue import QueueKind
@@ -41,7 +35,6 @@ if TYPE_CHECKING:
     from worker.prepare import Prepared
     from worker.runner import Outcome
 
-WORKER_PACKAGES = "this command needs the worker: pip install 'framesift[worker,cpu]' (or gpu)"
 
 app = typer.Typer(
     name="framesift",
@@ -52,6 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(client.app)
+app.add_typer(datapool_commands.app, name="datapool")
 
 
 @app.command()
@@ -72,7 +66,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a job here, without a queue. Stopped or killed, run it again: it goes on from what is finished."""
-    with _exit_codes():
+    with exit_codes():
         job = job_of_options(
             job_file, input_=input_, output=output, n_samples=n_samples, name=name, sets=sets or []
         )
@@ -91,7 +85,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Validate a job, list its input and say what a run would do. Downloads nothing else."""
-    with _exit_codes():
+    with exit_codes():
         job = job_of_options(
             job_file, input_=input_, output=output, n_samples=n_samples, name=name, sets=sets or []
         )
@@ -120,7 +114,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Plan a job and end. `chunk` then computes its chunks, anywhere, and `run` of the same job selects and reports."""
-    with _exit_codes():
+    with exit_codes():
         job = job_of_options(
             job_file, input_=input_, output=output, n_samples=n_samples, name=name, sets=sets or []
         )
@@ -146,7 +140,7 @@ def chunk(
     connection: Annotated[str | None, typer.Option(help="named S3 connection of the plan")] = None,
 ) -> None:
     """Compute one chunk of a planned job: for Slurm, Kubernetes Indexed Jobs and the like. Idempotent."""
-    with _exit_codes():
+    with exit_codes():
         from worker.one_chunk import run_chunk
         from worker.settings import load_settings
 
@@ -164,7 +158,7 @@ def coreset(
     as_json: AsJson = False,
 ) -> None:
     """Select by diversity among what several finished jobs selected, and bound how well that covers all of their samples."""
-    with _exit_codes():
+    with exit_codes():
         from jobs.datasource import parse_location
         from worker.coreset import select_of_jobs
         from worker.device import choose_device
@@ -202,7 +196,7 @@ def demo(
     n_samples: Annotated[int, typer.Option(help="how many samples to select")] = 20,
 ) -> None:
     """Select from the photos that ship with the repository, and say where the report lies."""
-    with _exit_codes():
+    with exit_codes():
         job = job_of_options(
             None, input_=str(photos), output=str(output), n_samples=n_samples, name="demo", sets=[]
         )
@@ -218,7 +212,7 @@ def gc(
     dry_run: Annotated[bool, typer.Option(help="only say what would go")] = False,
 ) -> None:
     """Delete finished chunks older than DAYS that no plan of that age or younger refers to."""
-    with _exit_codes():
+    with exit_codes():
         from jobs.datasource import parse_location
         from worker.gc import sweep
         from worker.settings import load_settings
@@ -246,7 +240,7 @@ def worker(
     log_level: Annotated[str, typer.Option(help="of Celery: DEBUG, INFO, WARNING, ERROR")] = "WARNING",
 ) -> None:
     """Work on queued jobs until SIGTERM, one process a GPU. Needs FRAMESIFT_REDIS_URL and FRAMESIFT_OUTPUTS."""
-    with _exit_codes():
+    with exit_codes():
         from worker.service import serve
         from worker.settings import load_settings
 
@@ -258,7 +252,7 @@ def worker(
 @app.command()
 def beat() -> None:
     """Find lost work and submit what schedules are due, until SIGTERM. Run one, or several for safety."""
-    with _exit_codes():
+    with exit_codes():
         import logging
 
         from worker.beat import run_beat
@@ -273,7 +267,7 @@ def metrics(
     *, listen: Annotated[str, typer.Option(metavar="HOST:PORT", help="where to serve")] = "127.0.0.1:9808"
 ) -> None:
     """Serve metrics of the whole deployment to Prometheus, until SIGTERM. Reads Redis only."""
-    with _exit_codes():
+    with exit_codes():
         from jobs.settings import QueueSettings, read_settings
         from worker.metrics import serve_metrics
 
@@ -292,25 +286,6 @@ def main() -> None:
     """Entry point: SIGTERM stops a run as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
-
-
-@contextmanager
-def _exit_codes() -> Iterator[None]:
-    """Turn what can go wrong into one line and an exit code."""
-    try:
-        yield
-    except JobRejected as error:
-        raise stop(f"refused: {error}", REFUSED) from error
-    except KeyboardInterrupt as error:
-        raise stop("stopped; run the same job again to go on from what is finished", STOPPED) from error
-    except ModuleNotFoundError as error:
-        raise stop(f"failed: {WORKER_PACKAGES} ({error})", FAILED) from error
-    except Exception as error:
-        from worker.errors import FramesiftError
-
-        if not isinstance(error, FramesiftError | QueueError | SettingsWrong | OSError | MemoryError):
-            raise
-        raise stop(f"failed: {error}", FAILED) from error
 
 
 def _queue_kinds(text: str) -> "list[QueueKind]":
@@ -356,6 +331,15 @@ def _show(outcome: "Outcome", *, as_json: bool) -> None:
         out.print_json(json.dumps(outcome.summary()))
         return
     counts = outcome.counts
+    if outcome.nothing_new:
+        soon = sum(counts.skipped.values())
+        expiring = f", {soon:,} others expire too soon" if soon else ""
+        out.print(
+            f"Nothing new: earlier jobs have finished with {counts.earlier:,} images"
+            f"{expiring}. Nothing was selected.",
+            markup=False,
+        )
+        return
     out.print(f"Selected {counts.selected:,} of {counts.pool:,} samples.", markup=False)
     written = {artefact.name for artefact in outcome.artefacts}
     for what, name in (("Report", "report.html"), ("", "report.pdf"), ("Selection", "selected.txt")):
@@ -385,6 +369,13 @@ def _forecast_lines(found: "Forecast") -> list[str]:
         f"input     {found.input_url}: {found.sources:,} images, {found.source_bytes:,} bytes",
         f"ignored   {', '.join(f'{n:,} {ext}' for ext, n in found.ignored.items()) or 'nothing'}",
         *(f"listing   {n:,} rows {why}" for why, n in found.passed_over.items()),
+        *(
+            [f"earlier   {found.earlier:,} objects that earlier jobs have finished with"]
+            if found.earlier
+            else []
+        ),
+        *([f"expiring  {found.expiring:,} images, left out"] if found.expiring else []),
+        *([f"datapool  up to {found.datapool:,} samples to complement"] if found.datapool else []),
         f"output    {found.output_url}",
         f"model     {found.model}",
         f"chunks    {found.chunks:,}, of which {found.chunks_done:,} are done",
@@ -401,6 +392,8 @@ def _forecast_lines(found: "Forecast") -> list[str]:
             listed.append(f"no value {found.without_value[key]:,}")
         lines.append(f"metadata  {key}: {', '.join(listed) or 'no values'}")
     lines += [f"strategy  {text}" for text in found.strategies.values()]
+    if not found.sources:
+        lines.append("nothing new: a run ends at once, with an empty selection")
     if found.resumes:
         lines.append(f"resumes   {found.resumes}, which did not end; --fresh starts a new run")
     return lines

@@ -19,6 +19,7 @@ from worker.layout import CHUNKS, JOBS, job_key, result_prefix
 from worker.manifest import Chunk, plan_from_bytes
 from worker.name_lines import from_lines
 from worker.publish import DONE, SELECTED
+from worker.space import described, same_space
 from worker.storage.store import ObjectStore
 
 
@@ -132,15 +133,15 @@ def _embedding_of(
         return exact
     others = dict(_embeddings(store, keys, job_id))
     for key, found in others.items():
-        if _same_space(found, embedding.about):
+        if same_space(found, embedding.about):
             return key
     if not others:
         raise JobRejected(
             f"{at}: the embeddings of the job {job_id!r} are no longer in {store.url}{CHUNKS}; run that job again"
         )
-    models = " and ".join(sorted({_described(found) for found in others.values()}))
+    models = " and ".join(sorted({described(found) for found in others.values()}))
     raise JobRejected(
-        f"{at}: the job {job_id!r} was embedded by {models}, this job is by {_described(embedding.about)};"
+        f"{at}: the job {job_id!r} was embedded by {models}, this job is by {described(embedding.about)};"
         " distances between them mean nothing"
     )
 
@@ -155,21 +156,6 @@ def _embeddings(store: ObjectStore, keys: list[str], job_id: str) -> Iterator[tu
                 continue
             if found.get("facet") == "embedding":
                 yield key, found
-
-
-def _same_space(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(one.get(name) == other.get(name) for name in ("identity", "precision", "decoder_version"))
-
-
-def _described(found: Mapping[str, Any]) -> str:
-    identity = found["identity"]
-    details = [
-        f"weights {identity['weights_sha256'][:12]}",
-        f"{identity['dimension']} dimensions",
-        str(found["precision"]),
-        *(f"{name} {value}" for name, value in sorted(identity["details"].items())),
-    ]
-    return f"{identity['name']} ({', '.join(details)})"
 
 
 def _chosen(table: Any, names: frozenset[str]) -> NDArray[np.float32]:

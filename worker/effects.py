@@ -37,12 +37,13 @@ def kept(effects: Iterable[Effect], among: Mask) -> Mask:
     return found
 
 
-def described(entry: Entry, effect: Effect) -> StrategyFacts:
-    """Return a strategy in words."""
+def described(entry: Entry, effect: Effect, samples: Samples) -> StrategyFacts:
+    """Return a strategy in words, with what it does to the job's own samples."""
     source = getattr(entry.input, "key", None)
     parts = [f"on {source}" if source else "", effect.detail]
     if isinstance(entry.strategy, Threshold) and effect.keep is not None:
-        parts.append(f"keeps {int(effect.keep.sum()):,} of {len(effect.keep):,}")
+        keep = effect.keep[samples.own]
+        parts.append(f"keeps {int(keep.sum()):,} of {len(keep):,}")
     if effect.missing_count:
         parts.append(f"{effect.missing_count:,} without a value left out")
     return StrategyFacts(

@@ -1,6 +1,7 @@
 """The explanation of the picks as columns of samples.parquet."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +14,13 @@ from worker.analysis.explain import Explanation
 SLUG_LIMIT = 60
 
 
-def with_explanation(table: pa.Table, found: Explanation) -> pa.Table:
-    """Return the table of the n samples of a pool with the columns of docs/report.md, null where nothing was picked."""
-    names, count = table["sample"], table.num_rows
+def with_explanation(table: pa.Table, found: Explanation, *, others: Sequence[str] = ()) -> pa.Table:
+    """Return the table of the n samples of a pool with the columns of docs/report.md, null where nothing was picked.
+
+    `others` are the names of the rows after them, which earlier jobs have kept.
+    """
+    count = table.num_rows
+    names = pa.chunked_array([*table["sample"].chunks, pa.array(others, pa.string())])
     columns = {
         "distance_to_selected": _numbers(found.inserted, found.rows, count),
         "nearest_kept": _names(names, found.nearest_kept, found.rows, count),
@@ -56,7 +61,9 @@ def _numbers(values: Values, rows: NDArray[np.int64], count: int) -> pa.Array:
     return pa.array(column, mask=np.isnan(column))
 
 
-def _names(names: pa.Array, places: NDArray[np.int64], rows: NDArray[np.int64], count: int) -> pa.Array:
+def _names(
+    names: pa.Array | pa.ChunkedArray, places: NDArray[np.int64], rows: NDArray[np.int64], count: int
+) -> pa.Array:
     column = np.full(count, -1, np.int64)
     column[rows] = places
     return pc.take(names, pa.array(column, mask=column < 0))

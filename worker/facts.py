@@ -46,10 +46,17 @@ class Counts(Fact):
 
     listed: Count = Field(description="objects found below the input")
     ignored: Count = Field(description="objects that are no images by their names")
+    earlier: Count = Field(
+        default=0, description="objects that an earlier job has finished with (datasource.process: new)"
+    )
     skipped: dict[str, Count] = Field(description="sources left out, by reason")
-    read: Count = Field(description="sources that gave at least one sample: listed - ignored - all skipped")
+    read: Count = Field(
+        description="sources that gave at least one sample: listed - ignored - earlier - all skipped"
+    )
     samples: Count = Field(description="samples made from them; one for an image, several for a video")
-    duplicates: Count = Field(description="samples whose bytes equal another sample's")
+    duplicates: Count = Field(
+        description="samples whose bytes equal another sample's, or those of one in the datapool"
+    )
     pool: Count = Field(description="samples that the selection looked at: samples - duplicates")
     dropped: Count = Field(
         description="samples of the pool outside a threshold, or without a value that a strategy needs"
@@ -63,9 +70,9 @@ class Counts(Fact):
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         sums = {
-            "listed = ignored + skipped + read": (
+            "listed = ignored + earlier + skipped + read": (
                 self.listed,
-                self.ignored + sum(self.skipped.values()) + self.read,
+                self.ignored + self.earlier + sum(self.skipped.values()) + self.read,
             ),
             "samples = duplicates + pool": (self.samples, self.duplicates + self.pool),
             "pool = dropped + protected + candidates": (
@@ -244,7 +251,10 @@ class Scatter(Fact):
         description="selected samples, perhaps a seeded draw of them"
     )
     selected_total: Count = Field(description="selected samples there are")
-    datapool: tuple[tuple[float, float], ...] = Field(default=(), description="samples kept by earlier jobs")
+    datapool: tuple[tuple[float, float], ...] = Field(
+        default=(), description="samples kept by earlier jobs, perhaps a seeded draw of them"
+    )
+    datapool_total: Count = Field(default=0, description="samples kept by earlier jobs there are")
     examples: tuple[Example, ...] = Field(description="samples spread over the plot")
 
 

@@ -12,10 +12,11 @@ from jobs.selection import Balance, Diversity, Entry, Selection, Threshold, Weig
 from jobs.strategies import TargetRange
 from worker.analysis.balance import outlook
 from worker.categories import Category, categories_of
+from worker.datapool.frozen import current_versions, own_size
 from worker.device import Device, choose_device, memory_bytes
 from worker.effects import described, effects_of, kept
 from worker.errors import JobFailed
-from worker.prepare import Prepared
+from worker.prepare import Prepared, refused_where_missing
 from worker.queries import find_queries
 from worker.rules import rules_of
 from worker.selection import terms
@@ -42,6 +43,8 @@ class Foresight:
     """Values of each key that `classes` leaves out."""
     strategies: dict[str, str]
     """By the place of the entry in the job; only those on metadata from names."""
+    datapool: int | None = None
+    """Samples that the datapool holds at most; None where there is none yet."""
 
 
 def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
@@ -50,13 +53,16 @@ def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
     `names` are those of the sources in key order. Counts are of what is listed; what cannot be read, duplicates and thresholds on measures may lower them later.
 
     Raises:
-        JobRejected: a value, class or sample that the input does not have, quotas that cannot be met, or an earlier job that
-            cannot be compared with.
+        JobRejected: a value, class or sample that the input does not have, quotas that cannot be met, or an earlier job or
+            a datapool that cannot be compared with.
         JobFailed: the selection needs more memory than there is; the text has the formula.
     """
     selection = prepared.job.selection
-    embedding = next(facet for facet in prepared.facets if facet.kind == "embedding")
-    find_queries(selection, names, output=prepared.output, embedding=embedding)
+    with refused_where_missing("datasource.output"):
+        datapools = current_versions(prepared.output, prepared.job, embedding=prepared.embedding_facet)
+    find_queries(
+        selection, names, output=prepared.output, embedding=prepared.embedding_facet, datapools=datapools
+    )
     categories = categories_of(names, selection.lightly_path_regex, keys=selection.metadata_keys())
     samples = _names_only(names, categories, seed=prepared.job.seed)
     entries = {
@@ -76,15 +82,16 @@ def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
         replace(samples, passed=open_),
         final=thresholds <= entries.keys(),
     )
-    _check_memory(prepared, len(names), effects.values())
+    _check_memory(prepared, len(names), own_size(prepared.job, datapools) or 0, effects.values())
     return Foresight(
         classes={key: _most_frequent(category) for key, category in categories.items()},
         without_value={key: int(category.missing.sum()) for key, category in categories.items()},
         more_values={key: max(0, len(one.values) - MAX_VALUES) for key, one in categories.items()},
         strategies={
-            at: _in_words(entries[at], effect) + _out_of_reach(effect, open_, asked)
+            at: _in_words(entries[at], effect, samples) + _out_of_reach(effect, open_, asked)
             for at, effect in effects.items()
         },
+        datapool=own_size(prepared.job, datapools),
     )
 
 
@@ -130,18 +137,19 @@ def _check_quotas(selection: Selection, samples: Samples, *, final: bool) -> Non
         )
 
 
-def _check_memory(prepared: Prepared, rows: int, known: Iterable[Effect]) -> None:
-    """Count every listed source as a candidate, since all of them may be."""
+def _check_memory(prepared: Prepared, candidates: int, kept: int, known: Iterable[Effect]) -> None:
+    """Count every listed source as a candidate, since all of them may be, and all samples of the datapool as rows."""
     selection, dimension = prepared.job.selection, prepared.identity.dimension
     parts = required_bytes(
-        rows,
+        candidates + kept,
         min(dimension, prepared.job.embedding.dimension or dimension),
-        selection.asked_of(rows),
+        selection.asked_of(candidates) + kept,
         way=way_of(
             [_of_its_kind(one) for one in selection.strategies if not isinstance(one.strategy, Threshold)],
             selection.mode,
         ),
         device=choose_device(prepared.settings.device),
+        candidates=candidates,
         quotas=len({quota.key for quota in selection.quotas}),
         classes=sum(len(effect.classes) for effect in known),
         is_grouped=selection.groups is not None,
@@ -166,8 +174,8 @@ def _of_its_kind(entry: Entry) -> Term:
             return terms.Weights(nothing, strength)
 
 
-def _in_words(entry: Entry, effect: Effect) -> str:
-    facts = described(entry, effect)
+def _in_words(entry: Entry, effect: Effect, samples: Samples) -> str:
+    facts = described(entry, effect, samples)
     return f"{facts.type} {facts.detail}, strength {facts.strength:g}"
 
 

@@ -10,54 +10,58 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from worker.ahead import ahead
+from worker.datapool.state import Kept
 from worker.errors import JobFailed
 from worker.facet_files import read_facet, vectors_of
 from worker.facets import Facet, stored_key
 from worker.manifest import Chunk, Plan
 from worker.projection import Projection, fit, normalize
+from worker.samples import LeftOut
 from worker.storage.store import ObjectStore
 
 READ_AHEAD = 8
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A source that is not in the pool, and why."""
-
-    source: str
-    reason: str
-    detail: str
+DUPLICATE = "duplicate"
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """The pool of a job. Rows are in key order, the same in `samples` and `embedding`.
 
-    `samples` has one row a sample: its name, source, ETag and measures. `embedding` is (n, k) float32. `full_size`
-    names the measures that were taken from full-size pixels. `normalized` says whether rows have length 1.
-    `duplicates` maps samples to the earlier one with the same bytes, which stays.
+    `samples` has one row a sample: its name, source, ETag and measures. `space` is (n + p, k) float32: the samples, then
+    the p kept by earlier jobs. `full_size` names the measures that were taken from full-size pixels. `normalized` says
+    whether rows have length 1. `duplicates` maps samples to the earlier one with the same bytes, which stays.
     """
 
     samples: pa.Table
-    embedding: NDArray[np.float32]
+    space: NDArray[np.float32]
     projection: Projection
     normalized: bool
     skipped: tuple[LeftOut, ...]
     duplicates: Mapping[str, str]
     full_size: frozenset[str]
 
+    @property
+    def embedding(self) -> NDArray[np.float32]:
+        """(n, k) embeddings of the samples."""
+        return self.space[: self.samples.num_rows]
+
     def reduced(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (m, k) float32 of (m, d) full outputs of the same model, in the space of `embedding`."""
-        projected = self.projection.apply(vectors)
-        return normalize(projected) if self.normalized else projected
+        return reduced(self.projection, vectors, normalized=self.normalized)
 
     def left_out(self) -> list[LeftOut]:
         """Return what is not in the pool, skipped or a duplicate, in key order."""
         same = [
-            LeftOut(name, "duplicate", f"the same bytes as {earlier}")
+            LeftOut(name, DUPLICATE, f"the same bytes as {earlier}")
             for name, earlier in self.duplicates.items()
         ]
         return sorted([*self.skipped, *same], key=lambda one: one.source.encode("utf-8", "surrogatepass"))
+
+
+def reduced(projection: Projection, vectors: NDArray[np.float32], *, normalized: bool) -> NDArray[np.float32]:
+    """Return (m, k) float32 of (m, d) full outputs, projected and, where asked, at length 1."""
+    projected = projection.apply(vectors)
+    return normalize(projected) if normalized else projected
 
 
 class NothingLeft(JobFailed):
@@ -89,27 +93,37 @@ class Gatherer:
         self._job_id = job_id
         self._kept: list[NDArray[np.bool_]] = []
 
-    def gather(self, *, dimension: int | None, normalized: bool, on_chunk: Callable[[], None]) -> Gathered:
-        """Drop skipped samples and exact duplicates, fit the projection on the rest and apply it.
+    def gather(
+        self, *, dimension: int | None, normalized: bool, kept: Kept, on_chunk: Callable[[], None]
+    ) -> Gathered:
+        """Drop skipped samples and exact duplicates, also of kept ones, and reduce the embeddings of the rest.
 
-        Reads every embedding twice, once to fit and once to apply. `on_chunk` is called after each chunk read.
+        The projection is the datapool's; where there is none it is fitted, and every embedding is read once more.
+        `on_chunk` is called after each chunk read.
 
         Raises:
             JobFailed: a facet is missing, or of a newer format. NothingLeft: every source was skipped.
         """
         tables: list[pa.Table] = []
-        skipped: list[LeftOut] = []
+        skipped = list(self._plan.left_out)
         duplicates: dict[str, str] = {}
-        projection = fit(self._unique(tables, skipped, duplicates, on_chunk), dimension)
-        samples = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
-        embedding = np.empty((samples.num_rows, projection.dimension), np.float32)
-        start = 0
-        for rows in self._again(on_chunk):
-            embedding[start : start + len(rows)] = projection.apply(rows)
-            start += len(rows)
+        blocks = self._unique(tables, skipped, duplicates, kept.contents, on_chunk)
+        projection = kept.projection
+        if projection is None:
+            projection = fit(blocks, dimension)
+            blocks = self._again(on_chunk)
+        space = np.empty((self._plan.source_count + len(kept), projection.dimension), np.float32)
+        count = 0
+        for rows in blocks:
+            space[count : count + len(rows)] = projection.apply(rows)
+            count += len(rows)
+        if normalized:
+            normalize(space[:count], out=space[:count])
+        if len(kept):
+            space[count : count + len(kept)] = kept.embedding
         return Gathered(
-            samples=samples,
-            embedding=normalize(embedding, out=embedding) if normalized else embedding,
+            samples=pa.concat_tables(tables, promote_options="permissive").combine_chunks(),
+            space=space[: count + len(kept)],
             projection=projection,
             normalized=normalized,
             skipped=tuple(skipped),
@@ -117,14 +131,34 @@ class Gatherer:
             full_size=frozenset(facet.name for facet in self._facets if facet.kind == "measure"),
         )
 
+    def full(self, names: Sequence[str]) -> NDArray[np.float32]:
+        """Return the (m, d) full embeddings of named samples, in this order; reads only the chunks that hold them."""
+        facet = self._embedding()
+        wanted = {name: place for place, name in enumerate(names)}
+        chunks = [
+            chunk for chunk in self._plan.chunks if any(source.key in wanted for source in chunk.sources)
+        ]
+        found = np.empty((len(names), facet.about["identity"]["dimension"]), np.float32)
+        read = ahead(lambda chunk: self._read(chunk, facet), chunks, threads=READ_AHEAD, depth=READ_AHEAD)
+        for table in read:
+            vectors = vectors_of(table)
+            for row, name in enumerate(table["sample"].to_pylist()):
+                if name in wanted:
+                    found[wanted[name]] = vectors[row]
+        return found
+
     def _unique(
         self,
         tables: list[pa.Table],
         skipped: list[LeftOut],
         duplicates: dict[str, str],
+        before: Mapping[str, str],
         on_chunk: Callable[[], None],
     ) -> Iterator[NDArray[np.float32]]:
-        """Yield the (m, d) embeddings of the samples that stay, filling the lists on the way."""
+        """Yield the (m, d) embeddings of the samples that stay, filling the lists on the way.
+
+        `before` has the addresses of kept samples by the digest of their bytes: they stay, whatever is listed.
+        """
         first: dict[str, str] = {}
         for loaded in ahead(self._load, self._plan.chunks, threads=READ_AHEAD, depth=READ_AHEAD):
             on_chunk()
@@ -138,6 +172,8 @@ class Gatherer:
             ):
                 if reason is not None:
                     skipped.append(LeftOut(name, reason, detail))
+                elif content in before:
+                    duplicates[name] = before[content]
                 elif (earlier := first.setdefault(content, name)) != name:
                     duplicates[name] = earlier
                 else:
@@ -145,12 +181,12 @@ class Gatherer:
             self._kept.append(kept)
             tables.append(table.filter(pa.array(kept)).drop_columns(["reason", "detail"]))
             yield vectors[kept]
-        if not first:
+        if not first and not duplicates:
             raise NothingLeft(skipped)
 
     def _again(self, on_chunk: Callable[[], None]) -> Iterator[NDArray[np.float32]]:
         """Yield the embeddings that stay once more."""
-        facet = next(facet for facet in self._facets if facet.kind == "embedding")
+        facet = self._embedding()
 
         def load(chunk: Chunk) -> NDArray[np.float32]:
             return vectors_of(self._read(chunk, facet))
@@ -159,6 +195,9 @@ class Gatherer:
         for vectors, kept in zip(chunks, self._kept, strict=True):
             on_chunk()
             yield vectors[kept]
+
+    def _embedding(self) -> Facet:
+        return next(facet for facet in self._facets if facet.kind == "embedding")
 
     def _load(self, chunk: Chunk) -> list[pa.Table]:
         return [self._read(chunk, facet) for facet in self._facets]

@@ -2,10 +2,13 @@
 
 .framesift/chunks/<chunk>/<facet>.parquet           a finished facet of a chunk, shared by all jobs
 .framesift/chunks/<chunk>/<facet>.<job id>.parquet  the same, but only true for one job (see `facet_key`)
-.framesift/jobs/<job id>/                           job.json, plan.parquet, projection.npz; of a queued job also
-                                                    submission.json, findings.json, failed.json
+.framesift/jobs/<job id>/                           job.json, plan.parquet, projection.npz, datapool.json; of a
+                                                    queued job also submission.json, findings.json, failed.json
 .framesift/schedules/<name>.json                    schedules whose jobs write here
 .framesift/outputs/<digest>.json                    outputs below this one that queued jobs have used
+.framesift/datapools/<name>/pool.json               what a datapool is, and its current generation
+.framesift/datapools/<name>/g000001/                projection.npz, and one increment a job or removal
+.framesift/seen/<set>/<job id>.parquet              what a job has finished with (see `seen.py`)
 <job name>/<job id>/                                what people read; done.json is written last
 """
 
@@ -13,6 +16,8 @@ PRIVATE = ".framesift/"
 CHUNKS = f"{PRIVATE}chunks/"
 JOBS = f"{PRIVATE}jobs/"
 SCHEDULES = f"{PRIVATE}schedules/"
+DATAPOOLS = f"{PRIVATE}datapools/"
+SEEN = f"{PRIVATE}seen/"
 LIGHTLY = ".lightly/"
 
 
@@ -29,6 +34,16 @@ def facet_key(chunk: str, facet: str, job_id: str | None = None) -> str:
     """
     owner = f".{job_id}" if job_id else ""
     return f"{CHUNKS}{chunk}/{facet}{owner}.parquet"
+
+
+def datapool_key(datapool: str, name: str = "") -> str:
+    """Return the key of a file of a datapool, or the datapool's prefix."""
+    return f"{DATAPOOLS}{datapool}/{name}"
+
+
+def seen_key(seen_set: str, job_id: str = "") -> str:
+    """Return the key of what one job has finished with, or the prefix of all jobs that share a set."""
+    return f"{SEEN}{seen_set}/{job_id}{'.parquet' if job_id else ''}"
 
 
 def result_prefix(job_name: str, job_id: str) -> str:

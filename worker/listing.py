@@ -1,7 +1,7 @@
 """The objects of a job's input, as its store lists them or as another object does."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from jobs.datasource import ListingObject, Location
@@ -22,8 +22,10 @@ REPLACED = "replaced or deleted"
 _COLUMNS: dict[Field, str] = {"key": "key", "etag": "etag", "size": "size", "modified": "last_modified"}
 
 
-def list_input(prepared: Prepared) -> Listing:
-    """Return what a job is about: its input listed once, or read from `datasource.listing`.
+def list_input(
+    prepared: Prepared, *, is_expiring: Callable[[ObjectInfo], str | None] | None = None
+) -> Listing:
+    """Return what a job is about: its input listed once, or read from `datasource.listing`; see `list_sources`.
 
     Raises:
         JobRejected: no such place, nothing to look at, or a listing that cannot be. StorageError: a store failed.
@@ -32,7 +34,7 @@ def list_input(prepared: Prepared) -> Listing:
     with refused_where_missing("datasource.input"):
         relevant = relevant_rules(prepared)
         if datasource.listing is None:
-            return list_sources(prepared.source, relevant)
+            return list_sources(prepared.source, relevant, is_expiring=is_expiring)
         passed_over: Counter[str] = Counter()
         objects = objects_of(
             datasource.listing,
@@ -41,7 +43,7 @@ def list_input(prepared: Prepared) -> Listing:
             usage=prepared.source.usage,
             passed_over=passed_over,
         )
-        listing = list_sources(prepared.source, relevant, objects=objects)
+        listing = list_sources(prepared.source, relevant, objects=objects, is_expiring=is_expiring)
         return replace(listing, passed_over=dict(sorted(passed_over.items())))
 
 

@@ -7,14 +7,15 @@ from io import BytesIO
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from jobs.ids import digest
 from worker.device import Precision
 from worker.errors import JobFailed
-from worker.samples import Source
+from worker.samples import LeftOut, SkipReason, Source
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ROW_GROUP = 65_536
 """Rows that are read to find one chunk, about."""
 NOT_UTF8 = "not UTF-8"
@@ -26,8 +27,11 @@ SCHEMA = pa.schema(
         pa.field("key", pa.string(), nullable=False),
         pa.field("etag", pa.string(), nullable=False),
         pa.field("size", pa.int64(), nullable=False),
+        pa.field("left_out", pa.string()),
     ]
 )
+OUTSIDE = -1
+"""Stands for the chunk of a source that the plan leaves out; `left_out` says why in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,22 @@ class Plan:
     planned_at: str
     """UTC, ISO 8601."""
     terms: Terms
+    expiring: tuple[tuple[Source, str], ...] = ()
+    """Sources that are left out because the bucket will soon delete them, with a line that says when."""
+    earlier: int = 0
+    """Objects that were listed, but that an earlier job has finished with."""
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The sources that the plan itself leaves out."""
+        return tuple(
+            LeftOut(source.key, SkipReason.EXPIRING.value, detail) for source, detail in self.expiring
+        )
+
+    @property
+    def nothing_new(self) -> bool:
+        """Whether every object was left to earlier jobs, so that there is nothing to select from."""
+        return not self.chunks
 
     @property
     def source_count(self) -> int:
@@ -77,15 +97,17 @@ def chunk_digest(sources: Iterable[Source]) -> str:
 
 def plan_to_bytes(plan: Plan) -> bytes:
     """Write a plan as Parquet."""
-    rows = [(chunk.index, s.key, s.etag, s.size) for chunk in plan.chunks for s in chunk.sources]
-    columns = [
-        pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
+    rows: list[tuple[int, str, str, int, str | None]] = [
+        (chunk.index, s.key, s.etag, s.size, None) for chunk in plan.chunks for s in chunk.sources
     ]
+    rows += [(OUTSIDE, s.key, s.etag, s.size, detail) for s, detail in plan.expiring]
+    columns = [pa.array([row[place] for row in rows], field.type) for place, field in enumerate(SCHEMA)]
     about = {
         "format_version": FORMAT_VERSION,
         "ignored": plan.ignored,
         "planned_at": plan.planned_at,
         "terms": asdict(plan.terms),
+        "earlier": plan.earlier,
     }
     table = pa.Table.from_arrays(columns, schema=SCHEMA.with_metadata({"framesift": json.dumps(about)}))
     out = BytesIO()
@@ -102,7 +124,14 @@ def plan_from_bytes(body: bytes, *, only: int | None = None) -> Plan:
         JobFailed: not a plan, or one of a newer format.
     """
     table, about = _read(body, only=only)
-    return Plan(tuple(_chunks(table)), about["ignored"], about["planned_at"], Terms(**about["terms"]))
+    return Plan(
+        tuple(_chunks(table)),
+        about["ignored"],
+        about["planned_at"],
+        Terms(**about["terms"]),
+        tuple(_expiring(table)),
+        about.get("earlier", 0),
+    )
 
 
 def _read(body: bytes, *, only: int | None = None) -> tuple[pa.Table, dict[str, Any]]:
@@ -120,14 +149,26 @@ def _read(body: bytes, *, only: int | None = None) -> tuple[pa.Table, dict[str, 
 
 
 def chunk_count(body: bytes) -> int:
-    """Return how many chunks a plan has that `plan_from_bytes` can read, by its last row."""
-    file = pq.ParquetFile(BytesIO(body))
-    return int(file.read_row_group(file.num_row_groups - 1, columns=["chunk"])["chunk"][-1].as_py()) + 1
+    """Return how many chunks a plan has that `plan_from_bytes` can read; reads one number a source."""
+    last = pc.max(pq.read_table(BytesIO(body), columns=["chunk"])["chunk"]).as_py()
+    return 0 if last is None else int(last) + 1
 
 
 def _chunks(table: pa.Table) -> Iterator[Chunk]:
     sources: dict[int, list[Source]] = {}
-    for index, key, etag, size in zip(*(table[name].to_pylist() for name in SCHEMA.names), strict=True):
-        sources.setdefault(index, []).append(Source(key, etag, size))
+    for index, source in zip(table["chunk"].to_pylist(), _sources(table), strict=True):
+        if index != OUTSIDE:
+            sources.setdefault(index, []).append(source)
     for index, run in sources.items():
         yield Chunk(index, chunk_digest(run), tuple(run))
+
+
+def _expiring(table: pa.Table) -> Iterator[tuple[Source, str]]:
+    if "left_out" in table.column_names:  # plans of format 1 leave nothing out
+        rows = table.filter(pc.equal(table["chunk"], OUTSIDE))
+        yield from zip(_sources(rows), rows["left_out"].to_pylist(), strict=True)
+
+
+def _sources(table: pa.Table) -> list[Source]:
+    columns = (table[name].to_pylist() for name in ("key", "etag", "size"))
+    return [Source(*row) for row in zip(*columns, strict=True)]

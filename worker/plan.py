@@ -1,7 +1,7 @@
 """The plan step: list the datasource once, freeze it, and cut it into chunks."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import pairwise
@@ -22,45 +22,61 @@ BYTES_A_SOURCE = 600
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one listing found: the sources in key order, and a count of everything else by extension."""
+    """What one listing found: the sources in key order, and a count of everything else by extension.
+
+    `expiring` are left out since the bucket will soon delete them, each with a line that says when; `earlier` counts
+    those that an earlier job has finished with.
+    """
 
     sources: tuple[Source, ...]
     ignored: dict[str, int]
+    expiring: tuple[tuple[Source, str], ...] = ()
+    earlier: int = 0
     passed_over: dict[str, int] = field(default_factory=dict)
     """Rows of `datasource.listing` that are no objects of the input, by reason."""
 
 
 def list_sources(
-    store: ObjectStore, relevant: Relevant | None = None, *, objects: Iterable[ObjectInfo] | None = None
+    store: ObjectStore,
+    relevant: Relevant | None = None,
+    *,
+    objects: Iterable[ObjectInfo] | None = None,
+    is_expiring: Callable[[ObjectInfo], str | None] | None = None,
 ) -> Listing:
     """List the datasource and keep what may be an image.
 
-    Names decide only what is worth a look: what a source is, its content says later. Holds the listing in memory,
-    about 300 bytes an object. Where `objects` are given, in any order, the store is not asked.
+    Names decide only what is worth a look: what a source is, its content says later. Where `objects` are given, in any
+    order, the store is not asked. `is_expiring` returns a line that says when for an object that is to be left out. Holds
+    the listing in memory, about 300 bytes an object.
 
     Raises:
         JobRejected: nothing to look at, or an object that is given twice.
     """
     ignored: Counter[str] = Counter()
     sources = []
+    expiring = []
     for info in store.list() if objects is None else objects:
         if _own(info.key) or (relevant is not None and not relevant.matches(info.key)):
             continue
         if kind_of(info.key) == "image":
-            sources.append(_source(info))
+            soon = is_expiring(info) if is_expiring is not None else None
+            if soon is None:
+                sources.append(_source(info))
+            else:
+                expiring.append((_source(info), soon))
         else:
             ignored[PurePosixPath(info.key).suffix.lower() or "no extension"] += 1
     if objects is not None:
         _put_in_order(sources)
     if store.usage.unlisted:
         ignored[NOT_UTF8] = store.usage.unlisted
-    if not sources:
+    if not sources and not expiring:
         others = ", ".join(f"{n} {ext}" for ext, n in sorted(ignored.items()))
         raise JobRejected(
             f"datasource.input: no images under {store.url}"
             + (f" (only {others})" if others else " (it is empty)")
         )
-    return Listing(tuple(sources), dict(sorted(ignored.items())))
+    return Listing(tuple(sources), dict(sorted(ignored.items())), tuple(expiring))
 
 
 def _put_in_order(sources: list[Source]) -> None:
@@ -72,11 +88,15 @@ def _put_in_order(sources: list[Source]) -> None:
 
 def make_plan(listing: Listing, *, chunk_sources: int, planned_at: str, terms: Terms) -> Plan:
     """Cut a listing into chunks of about `chunk_sources` sources."""
-    chunks = tuple(
-        Chunk(index, chunk_digest(sources), tuple(sources))
-        for index, sources in enumerate(cut(listing.sources, target=chunk_sources))
+    chunks = cut_into_chunks(listing.sources, target=chunk_sources)
+    return Plan(chunks, listing.ignored, planned_at, terms, listing.expiring, listing.earlier)
+
+
+def cut_into_chunks(sources: Sequence[Source], *, target: int) -> tuple[Chunk, ...]:
+    """Return sources in key order as chunks of about `target`."""
+    return tuple(
+        Chunk(index, chunk_digest(run), tuple(run)) for index, run in enumerate(cut(sources, target=target))
     )
-    return Plan(chunks, listing.ignored, planned_at, terms)
 
 
 def cut(sources: Sequence[Source], *, target: int) -> Iterator[Sequence[Source]]:

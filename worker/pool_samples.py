@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.categories import categories_of, category_keys
+from worker.datapool.frozen import Versions
+from worker.datapool.state import Kept
 from worker.device import Device
 from worker.gather import Gathered
 from worker.manifest import Plan
@@ -19,12 +21,15 @@ def pool_samples(
     plan: Plan,
     gathered: Gathered,
     *,
+    datapools: Versions,
+    kept: Kept,
     numbers: Mapping[str, NDArray[np.float64]],
     device: Device,
 ) -> tuple[Samples, tuple[str, ...]]:
     """Return the pool as strategies look at it, and what the reader should know of its queries.
 
-    `numbers` maps keys such as `lightly.sharpness` to (n,) values. Categories are those that the job uses and all groups
+    The (n,) samples of the job come first, then the (p,) that the datapool has kept, which are preselected. `numbers`
+    maps keys such as `lightly.sharpness` to (n + p,) values. Categories are those that the job uses and all groups
     of its pattern; their values are those of everything listed, so that a class of which nothing could be read is not
     unknown. Memory: 8 bytes a sample and category, and the listing's names while they are numbered.
 
@@ -32,7 +37,8 @@ def pool_samples(
         JobRejected: a query cannot be answered. JobFailed: an earlier job's chunk is damaged.
     """
     selection = prepared.job.selection
-    names = gathered.samples["sample"].to_pylist()
+    own = gathered.samples["sample"].to_pylist()
+    names = [*own, *kept.names]
     others = [one.source for one in gathered.left_out()]
     pattern = selection.lightly_path_regex
     groups = [key for key in category_keys(pattern) if not key.startswith("lightly.")]
@@ -42,24 +48,26 @@ def pool_samples(
         selection,
         [source.key for chunk in plan.chunks for source in chunk.sources],
         output=output,
-        embedding=next(facet for facet in prepared.facets if facet.kind == "embedding"),
+        embedding=prepared.embedding_facet,
+        datapools=datapools,
     )
     queries, warnings = query_vectors(
         found,
         output=output,
-        names=names,
-        embeddings=gathered.embedding,
+        names=[*own, *kept.addresses],
+        embeddings=gathered.space,
         same_as=gathered.duplicates,
         reduced=gathered.reduced,
     )
     samples = Samples(
         names=names,
-        embeddings=gathered.embedding,
+        embeddings=gathered.space,
         numbers=numbers,
         categories={key: category.first(len(names)) for key, category in categories.items()},
         queries=queries,
-        passed=np.ones(len(names), np.bool_),
+        passed=np.arange(len(names)) < len(own),
         seed=prepared.job.seed,
         device=device,
+        preselected=np.arange(len(own), len(names)),
     )
     return samples, warnings

@@ -37,6 +37,11 @@ class Prepared:
     settings: Settings
     terms: Terms
 
+    @property
+    def embedding_facet(self) -> Facet:
+        """The facet that holds the vectors."""
+        return next(facet for facet in self.facets if facet.kind == "embedding")
+
     def under(self, terms: Terms) -> "Prepared":
         """Return the same job as a plan froze it, which may have been made on another machine."""
         return self if terms == self.terms else prepare(self.job, self.settings, terms=terms)

@@ -1,4 +1,4 @@
-"""The samples that a job compares its own with: an earlier job's selection, or samples by their names."""
+"""The samples that a job compares its own with: an earlier job's selection, a datapool, or samples by their names."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +11,9 @@ from jobs.contract import did_you_mean
 from jobs.errors import JobRejected
 from jobs.inputs import Embeddings, Query
 from jobs.selection import Selection
+from worker.datapool.frozen import Versions
+from worker.datapool.state import living
+from worker.datapool.version import Version
 from worker.earlier import EarlierSelection, earlier_selection
 from worker.facets import Facet
 from worker.storage.store import ObjectStore
@@ -21,10 +24,14 @@ Vectors = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The queries of a job by their first places in it, looked up; `earlier` has those that name a job."""
+    """The queries of a job by their first places in it, looked up.
+
+    `earlier` has those that name a job, `datapools` those that name a datapool.
+    """
 
     places: Mapping[Query, str]
     earlier: Mapping[Query, EarlierSelection] = field(default_factory=dict)
+    datapools: Mapping[Query, Version] = field(default_factory=dict)
 
 
 def find_queries(
@@ -33,22 +40,29 @@ def find_queries(
     *,
     output: ObjectStore,
     embedding: Facet,
+    datapools: Versions,
 ) -> Found:
-    """Look up every query of a selection; `names` are those of the input in key order.
+    """Look up every query of a selection; `names` are those of the input in key order, `datapools` the job's.
 
     Raises:
-        JobRejected: a name that the input does not have, or an earlier job that cannot be compared with.
+        JobRejected: a name that the input does not have, an earlier job that cannot be compared with, or a datapool
+            that is empty.
     """
     found: dict[Query, str] = {}
     for query, at in _all(selection):
         found.setdefault(query, at)
-    earlier = {}
+    earlier, pools = {}, {}
     for query, at in found.items():
         if query.keys is not None:
             _check_names(query.keys, names, at=f"{at}.keys")
         elif query.job is not None:
             earlier[query] = earlier_selection(output, query.job, embedding=embedding, at=f"{at}.job")
-    return Found(found, earlier)
+        elif query.datapool is not None:
+            version = datapools[query.datapool]
+            if version is None or not version.at_most:
+                raise JobRejected(f"{at}.datapool: the datapool {query.datapool!r} is empty")
+            pools[query] = version
+    return Found(found, earlier, pools)
 
 
 def query_vectors(
@@ -65,13 +79,17 @@ def query_vectors(
     `same_as` maps exact duplicates to the sample that stays; `reduced` maps a model's full output into the space.
 
     Raises:
-        JobRejected: none of the named samples could be read. JobFailed: an earlier job's chunk is damaged.
+        JobRejected: none of the named samples could be read, or a datapool is empty. JobFailed: an earlier job's chunk or
+            a datapool is damaged.
     """
     vectors: dict[Query, Vectors] = {}
     warnings = []
     for query, at in found.places.items():
         if query in found.earlier:
             vectors[query] = reduced(found.earlier[query].vectors(output))
+            continue
+        if query in found.datapools:
+            vectors[query] = _of_datapool(found.datapools[query], output, reduced, at=at)
             continue
         wanted = {same_as.get(name, name) for name in query.keys or ()}
         rows = [row for row, name in enumerate(names) if name in wanted]
@@ -86,6 +104,16 @@ def query_vectors(
             )
         vectors[query] = embeddings[rows]
     return vectors, tuple(warnings)
+
+
+def _of_datapool(
+    version: Version, output: ObjectStore, reduced: Callable[[Vectors], Vectors], *, at: str
+) -> Vectors:
+    blocks = [reduced(added.embeddings) for added in living(output, version)]
+    vectors = np.concatenate(blocks) if blocks else np.empty((0, 0), np.float32)
+    if not len(vectors):
+        raise JobRejected(f"{at}.datapool: the datapool {version.name!r} is empty")
+    return vectors
 
 
 def _all(selection: Selection) -> Iterator[tuple[Query, str]]:

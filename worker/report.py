@@ -22,6 +22,7 @@ from worker.rendering.lightly_v2 import lightly_v2
 from worker.rendering.pages import render_html, wanted_pictures
 from worker.rendering.pdf import PdfFailed, render_pdf
 from worker.samples import Decoded
+from worker.seen import remember
 from worker.settings import Prices
 
 PICTURE_PX = 256
@@ -55,12 +56,16 @@ def report(
     ran: Ran,
     reader: Reader,
     images: str,
+    seen: str,
     events: Events,
     log: Callable[[], bytes] | None = None,
 ) -> Published:
     """Write report.html, report.pdf, report.json (and as LightlyOne has it), log.jsonl and, last, done.json.
 
-    `log` gives log.jsonl; without it, `events` does, which have seen this process only. A PDF that cannot be made costs only itself: the reason is in done.json and in the log.
+    `seen` names the set of objects that jobs have finished with, to which this one's are added just before done.json. `log`
+    gives log.jsonl; without it, `events` does, which have seen this process only.
+
+    A PDF that cannot be made costs only itself: the reason is in done.json and in the log.
 
     Raises:
         StorageError: an artefact could not be written.
@@ -79,6 +84,7 @@ def report(
     results.put_json("report_v2.json", lightly_v2(facts))
     results.put("report.json", facts.model_dump_json(indent=1).encode(), media_type="application/json")
     results.put("log.jsonl", log() if log else events.log(), media_type="application/x-ndjson")
+    remember(results, plan, seen)
     ran.ledger.add("report", meter.spent())
     results.close(
         "done",

@@ -14,18 +14,20 @@ from worker.facts import Counts
 from worker.findings import Findings
 from worker.foresight import foresee
 from worker.history import PLAN, begin_run, count_attempt, unfinished_run
+from worker.intake import take_in
 from worker.layout import CHUNKS, job_key
 from worker.ledger import Ledger
-from worker.listing import list_input
 from worker.manifest import Chunk, Plan, plan_from_bytes, plan_to_bytes, sources_of
 from worker.media.decoders import Decoders
 from worker.models.batches import BatchEmbedder
+from worker.nothing_new import close_without_news
 from worker.plan import make_plan
 from worker.prepare import Prepared, refused_where_missing
 from worker.publish import Artefact, Results
 from worker.reading import Reader
 from worker.report import Ran, report
 from worker.samples import Source
+from worker.seen import seen_set
 from worker.select import select
 
 
@@ -41,6 +43,8 @@ class Outcome:
     artefacts: tuple[Artefact, ...]
     warnings: tuple[str, ...]
     pdf_error: str | None
+    nothing_new: bool = False
+    """Earlier jobs have finished with every object, so nothing was done: a normal end."""
 
     def summary(self) -> dict[str, Any]:
         """Return the outcome as JSON values, without the names of the samples."""
@@ -52,6 +56,7 @@ class Outcome:
             "artefacts": [asdict(artefact) for artefact in self.artefacts],
             "warnings": list(self.warnings),
             "pdf_error": self.pdf_error,
+            "nothing_new": self.nothing_new,
         }
 
 
@@ -69,6 +74,8 @@ def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
     device = prepared.on(choose_device(prepared.settings.device))
     with open_reader(prepared, device) as reader:
         made = run_until_selected(prepared, events, reader=reader, device=device, ledger=ledger, fresh=fresh)
+        if isinstance(made, NothingNew):
+            return _nothing_new(made)
         published = report(
             made.plan,
             made.findings,
@@ -76,6 +83,7 @@ def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
             ran=Ran(ledger, made.attempt, made.read_count, device, prepared.settings.prices),
             reader=reader,
             images=prepared.job.report.images,
+            seen=seen_set(prepared.job, prepared.source),
             events=events,
         )
     return Outcome(
@@ -88,6 +96,14 @@ def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
         warnings=published.facts.warnings,
         pdf_error=published.pdf_error,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NothingNew:
+    """A run that ended when it was planned: earlier jobs have finished with every object."""
+
+    results: Results
+    counts: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +125,7 @@ def run_until_selected(
     device: Device,
     ledger: Ledger,
     fresh: bool = False,
-) -> Made:
+) -> Made | NothingNew:
     """Plan, embed and select; `run` says what may be raised."""
     stores = (prepared.source, prepared.output)
     with ledger.stage("plan", events, *stores, device=device):
@@ -118,6 +134,8 @@ def run_until_selected(
         device = prepared.on(device)
         attempt = count_attempt(prepared.output, job_id)
     results = Results(prepared.output, prepared.job.name, job_id)
+    if plan.nothing_new:
+        return NothingNew(results, close_without_news(results, plan, events))
     with ledger.stage("embed", events, *stores, device=device):
         read_count = _embed(prepared, plan, job_id, reader=reader, device=device, events=events)
     with ledger.stage("select", events, *stores, device=device):
@@ -194,10 +212,11 @@ def freeze(prepared: Prepared, events: Events, now: datetime) -> Plan:
     Raises:
         JobRejected: no such place, nothing to select from, or what the job asks for cannot be had of it.
     """
-    listing = list_input(prepared)
+    listing = take_in(prepared, now=now)
     if listing.passed_over:
         events.emit("passed_over", rows=listing.passed_over)
-    foresee(prepared, [source.key for source in listing.sources])
+    if listing.sources:
+        foresee(prepared, [source.key for source in listing.sources])
     return make_plan(
         listing,
         chunk_sources=prepared.settings.chunk_sources,
@@ -225,9 +244,30 @@ def begun(prepared: Prepared, events: Events, *, fresh: bool = False) -> tuple[s
     plan = freeze(prepared, events, now)
     job_id = begin_run(prepared.output, job_json=prepared.job_json, plan=plan_to_bytes(plan), now=now)
     events.emit(
-        "planned", job_id=job_id, sources=plan.source_count, chunks=len(plan.chunks), ignored=plan.ignored
+        "planned",
+        job_id=job_id,
+        sources=plan.source_count,
+        chunks=len(plan.chunks),
+        ignored=plan.ignored,
+        earlier=plan.earlier,
+        expiring=len(plan.expiring),
     )
     return job_id, plan
+
+
+def _nothing_new(made: NothingNew) -> Outcome:
+    results = made.results
+    return Outcome(
+        job_id=results.job_id,
+        result_url=results.url,
+        selected=(),
+        sources={},
+        counts=made.counts,
+        artefacts=tuple(results.artefacts),
+        warnings=(),
+        pdf_error=None,
+        nothing_new=True,
+    )
 
 
 def _embed(

@@ -32,6 +32,8 @@ class SkipReason(StrEnum):
     NOT_FINITE = "not_finite"
     CHANGED = "changed"
     MISSING = "missing"
+    EXPIRING = "expiring"
+    CHUNK_FAILED = "chunk_failed"
 
     @property
     def volatile(self) -> bool:
@@ -46,6 +48,8 @@ _VOLATILE = frozenset(
         SkipReason.DECODE_CRASHED,
         SkipReason.CHANGED,
         SkipReason.MISSING,
+        SkipReason.EXPIRING,
+        SkipReason.CHUNK_FAILED,
     }
 )
 
@@ -55,6 +59,15 @@ class Skipped:
     """A source that was left out: a reason code and one line of detail for a person."""
 
     reason: SkipReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A source that is not in the pool, and why."""
+
+    source: str
+    reason: str
     detail: str
 
 

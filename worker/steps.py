@@ -26,12 +26,14 @@ from worker.layout import CHUNKS, job_key, result_prefix
 from worker.lease import Lease
 from worker.ledger import Meter
 from worker.manifest import Plan, Terms, plan_from_bytes, plan_to_bytes
+from worker.nothing_new import close_without_news
 from worker.outputs import register_output
 from worker.post import Post
 from worker.prepare import Prepared, prepare
 from worker.publish import DONE, JSON, Results, json_bytes
 from worker.report import Ran, report
 from worker.runner import compute, freeze, missing_work
+from worker.seen import seen_set
 from worker.select import select
 from worker.settings import Settings
 from worker.storage.connect import connect
@@ -86,6 +88,12 @@ class Steps:
         meter = Meter(prepared.source, prepared.output, output, device=_NO_DEVICE)
         plan = self._frozen(job_id, prepared, events)
         prepared = prepared.under(plan.terms)
+        if plan.nothing_new:
+            results = Results(prepared.output, job.name, job_id)
+            close_without_news(results, plan, events)
+            self._records.change(job_id, result_url=results.url)
+            self._endings.done(record)
+            return
         attempt = count_attempt(prepared.output, job_id)
         missing = {work.chunk.index: work.chunk for work in missing_work(prepared, plan.chunks, job_id)}
         self._records.planned(
@@ -194,6 +202,7 @@ class Steps:
                 ),
                 reader=reader,
                 images=job.report.images,
+                seen=seen_set(job, prepared.source),
                 events=events,
                 log=lambda: log_of(self._records, job_id),
             )

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 
 import numpy as np
@@ -29,7 +29,9 @@ class Samples:
 
     `embeddings` is (n, d); `numbers` and `categories` are metadata by full key (`lightly.sharpness`), NaN and -1 where
     a sample has none; `queries` holds (q, d) embeddings of other samples. `passed` is (n,), False where a threshold
-    has left a sample out, so that what such samples hold matters no more. `seed` is the job's.
+    has left a sample out, so that what such samples hold matters no more. `seed` is the job's. `preselected` are the
+    (p,) rows of samples that earlier jobs have kept: they have not passed, since they cannot be picked, but they count
+    towards what is selected, as if picked before the first pick.
     """
 
     names: Sequence[str]
@@ -40,6 +42,7 @@ class Samples:
     passed: Mask
     seed: int
     device: Device
+    preselected: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def values(self, entry: Entry, *, at: str) -> Values:
         """Return the (n,) numbers of an entry's input; NaN where a sample has none.
@@ -79,14 +82,31 @@ class Samples:
         return self.categories[key]
 
     @property
-    def passed_embeddings(self) -> NDArray[np.float32]:
-        """(m, d) embeddings of the samples that passed the thresholds; a copy, unless all did."""
-        return self.embeddings if self.passed.all() else self.embeddings[self.passed]
+    def counted(self) -> Mask:
+        """(n,) True where a sample passed the thresholds or is preselected."""
+        if not len(self.preselected):
+            return self.passed
+        counted = self.passed.copy()
+        counted[self.preselected] = True
+        return counted
+
+    @property
+    def own(self) -> Mask:
+        """(n,) True where a sample is the job's own, and not preselected."""
+        own = np.ones(len(self.passed), np.bool_)
+        own[self.preselected] = False
+        return own
+
+    @property
+    def counted_embeddings(self) -> NDArray[np.float32]:
+        """(m, d) embeddings of the samples that are counted; a copy, unless all are."""
+        counted = self.counted
+        return self.embeddings if counted.all() else self.embeddings[counted]
 
     def spread(self, values: Values) -> Values:
-        """Return (n,) numbers: (m,) `values` of the samples that passed the thresholds, 0 for the rest."""
+        """Return (n,) numbers: (m,) `values` of the samples that are counted, 0 for the rest."""
         spread = np.zeros(len(self.passed))
-        spread[self.passed] = values
+        spread[self.counted] = values
         return spread
 
     def _not_numbers(self, entry: Entry, key: str, *, at: str) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator
 
 from jobs.contract import did_you_mean
 from jobs.errors import JobRejected
-from jobs.inputs import Query
 from jobs.selection import Balance, Embeddings, Entry, Metadata, Selection
 from jobs.spec import Job, SelectionJob
 from worker import __version__
@@ -25,7 +24,6 @@ def refuse_unsupported(job: Job, measure_keys: Collection[str]) -> None:
     if not isinstance(job, SelectionJob):
         raise JobRejected(_missing("kind", job.kind, "selection"))
     found = [
-        *_in_datasource(job),
         *_in_blocks(job),
         *_in_selection(job.selection),
         *_in_keys(job.selection, [f"lightly.{name}" for name in measure_keys]),
@@ -39,17 +37,9 @@ def _missing(place: str, what: str, available: str = "") -> str:
     return f"{text}; available: {available}" if available else text
 
 
-def _in_datasource(job: SelectionJob) -> Iterator[str]:
-    if job.datasource.process != "all":
-        yield _missing("datasource.process", repr(job.datasource.process), "'all'")
-    if job.datasource.input_expiration is not None:
-        yield _missing("datasource.input_expiration", "leaving out expiring objects")
-
-
 def _in_blocks(job: SelectionJob) -> Iterator[str]:
     blocks = {
         "video": "sampling of videos",
-        "datapool": "a datapool",
         "predictions": "reading predictions",
         "metadata": "reading metadata of your own",
     }
@@ -63,8 +53,6 @@ def _in_selection(selection: Selection) -> Iterator[str]:
         yield _missing("selection.auto_tasks", "TILING")
     for row, entry in enumerate(selection.strategies):
         yield from _in_entry(f"selection.strategies.{row}", entry)
-    if selection.protected is not None:
-        yield from _in_query("selection.protected.query", selection.protected.query)
 
 
 def _in_entry(place: str, entry: Entry) -> Iterator[str]:
@@ -79,13 +67,6 @@ def _in_entry(place: str, entry: Entry) -> Iterator[str]:
         for name in ("dataset_id", "tag_name"):
             if getattr(given, name) is not None:
                 yield f"{place}.input.{name}: there are no LightlyOne datasets and tags here; use input.query"
-        if given.query is not None:
-            yield from _in_query(f"{place}.input.query", given.query)
-
-
-def _in_query(place: str, query: Query) -> Iterator[str]:
-    if query.datapool is not None:
-        yield _missing(f"{place}.datapool", "a datapool", "{job}, {keys}")
 
 
 def _in_keys(selection: Selection, measures: Collection[str]) -> Iterator[str]:

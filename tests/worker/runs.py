@@ -51,9 +51,11 @@ def select(ready: Prepared, events: Events | None = None, *, fresh: bool = False
     """Run a job until its selection is made: drawing a report takes longer than all the rest of a small job."""
     device = choose_device("cpu")
     with open_reader(ready, device) as reader:
-        return run_until_selected(
+        made = run_until_selected(
             ready, events or Events(), reader=reader, device=device, ledger=Ledger(), fresh=fresh
         )
+    assert isinstance(made, Made), "nothing new"
+    return made
 
 
 def artefact(made: Made, name: str) -> bytes:

@@ -230,3 +230,16 @@ def test_gc__deletes_what_no_recent_plan_needs(photos: Path, tmp_path: Path) -> 
     assert list(tmp_path.glob("out/.framesift/chunks/*/*.parquet"))
     assert framesift("gc", tmp_path / "out", "--older-than", 0).returncode == 0
     assert not list(tmp_path.glob("out/.framesift/chunks/*/*.parquet"))
+
+
+def test_run__nothing_new_is_said_and_ends_well(photos: Path, tmp_path: Path) -> None:
+    document = job(photos, tmp_path / "out")
+    document["datasource"]["process"] = "new"
+    path = written(tmp_path, document)
+    assert "Selected 6 of 30 samples." in framesift("run", path).stdout
+    again = framesift("run", path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == "Nothing new: earlier jobs have finished with 30 images. Nothing was selected.\n"
+    as_json = json.loads(framesift("run", path, "--json").stdout)
+    assert (as_json["state"], as_json["nothing_new"]) == ("done", True)
+    assert "nothing new: a run ends at once, with an empty selection" in framesift("check", path).stdout

@@ -1,8 +1,11 @@
 """Listing and cutting."""
 
+import json
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 from tests.photos import make_photos
 from worker.errors import JobRejected
 from worker.manifest import Terms, chunk_count, plan_from_bytes, plan_to_bytes
-from worker.plan import cut, list_sources, make_plan
+from worker.plan import Listing, cut, list_sources, make_plan
 from worker.relevant import parse_relevant
 from worker.samples import Source
 from worker.storage.local import LocalStore
@@ -75,8 +78,6 @@ def test_cut__an_insertion_changes_only_the_runs_it_falls_into() -> None:
 
 def test_make_plan__addresses_chunks_by_keys_and_etags() -> None:
     def digests(listed: list[Source]) -> list[str]:
-        from worker.plan import Listing
-
         plan = make_plan(Listing(tuple(listed), {}), chunk_sources=64, planned_at="now", terms=TERMS)
         return [chunk.digest for chunk in plan.chunks]
 
@@ -105,3 +106,38 @@ def test_plan_to_bytes__reads_back_equal(tmp_path: Path) -> None:
         assert plan_from_bytes(body, only=chunk.index) == replace(plan, chunks=(chunk,))
     assert plan_from_bytes(body, only=len(plan.chunks)).chunks == ()
     assert plan_from_bytes(body, only=-1).chunks == ()
+
+
+def test_plan__keeps_what_it_leaves_out(tmp_path: Path) -> None:
+    make_photos(tmp_path, 5)
+    found = list_sources(
+        LocalStore(tmp_path), is_expiring=lambda info: "soon" if info.key < "00002" else None
+    )
+    plan = make_plan(found, chunk_sources=8, planned_at="now", terms=TERMS)
+    again = plan_from_bytes(plan_to_bytes(plan))
+    assert again == plan
+    assert [source.key for chunk in again.chunks for source in chunk.sources] == [
+        "00002.jpg", "00003.jpg", "00004.jpg",
+    ]  # fmt: skip
+    assert [(one.source, one.reason, one.detail) for one in again.left_out] == [
+        ("00000.jpg", "expiring", "soon"),
+        ("00001.jpg", "expiring", "soon"),
+    ]
+
+
+def test_plan__of_format_1_is_read(tmp_path: Path) -> None:
+    make_photos(tmp_path, 5)
+    plan = make_plan(list_sources(LocalStore(tmp_path)), chunk_sources=8, planned_at="now", terms=TERMS)
+    table = pq.read_table(BytesIO(plan_to_bytes(plan)))
+    about = json.loads(table.schema.metadata[b"framesift"])
+    old = {"framesift": json.dumps({**about, "format_version": 1})}
+    body = BytesIO()
+    pq.write_table(table.drop_columns(["left_out"]).replace_schema_metadata(old), body)
+    assert plan_from_bytes(body.getvalue()) == plan
+
+
+def test_plan__of_nothing_new(tmp_path: Path) -> None:
+    nothing = make_plan(Listing((), {}, earlier=7), chunk_sources=8, planned_at="now", terms=TERMS)
+    again = plan_from_bytes(plan_to_bytes(nothing))
+    assert again.nothing_new
+    assert again.earlier == 7

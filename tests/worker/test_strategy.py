@@ -71,9 +71,9 @@ def test_category__by_its_key_or_refused():
 def test_spread__gives_numbers_to_what_passed_the_thresholds():
     some = pool(4, passed=[False, True, False, True])
 
-    np.testing.assert_array_equal(some.passed_embeddings, some.embeddings[[1, 3]])
+    np.testing.assert_array_equal(some.counted_embeddings, some.embeddings[[1, 3]])
     assert some.spread(np.array([5.0, 6.0])).tolist() == [0, 5, 0, 6]
-    assert pool(2).passed_embeddings.shape == (2, 4)
+    assert pool(2).counted_embeddings.shape == (2, 4)
     assert pool(2, passed=[False, False]).spread(np.empty(0)).tolist() == [0, 0]
 
 

@@ -78,6 +78,7 @@ def test_refuse_unsupported__passes_what_is_there(given: dict[str, Any], strateg
         {"groups": {"key": "camera"}},
         {"quotas": [{"key": "lightly.extension", "at_most": 3}, {"key": "camera", "at_most": 3}]},
         {"protected": {"query": {"keys": ["a"]}, "radius": 0.1}},
+        {"protected": {"query": {"datapool": "a"}, "radius": 0.1}},
     ],
 )
 def test_refuse_unsupported__passes_the_extensions(extension: dict[str, Any]) -> None:
@@ -87,6 +88,9 @@ def test_refuse_unsupported__passes_the_extensions(extension: dict[str, Any]) ->
 def test_refuse_unsupported__passes_the_blocks_that_are_there() -> None:
     job = text()
     job["datasource"]["relevant_filenames"] = ".lightly/relevant.txt"
+    job["datasource"]["process"] = "new"
+    job["datasource"]["input_expiration"] = {"min_days_to_expiration": 1, "handling_strategy": "SKIP"}
+    job["datapool"] = {"name": "kept"}
     check(
         {**job, "embedding": {"dimension": None}, "limits": {"max_pixels": 9}, "report": {"images": "none"}}
     )
@@ -107,11 +111,6 @@ INPUT = "selection.strategies.0.input"
             {**EMBEDDINGS, "tag_name": "a"},
             {"type": "SIMILARITY"},
             f"{INPUT}.tag_name: there are no LightlyOne datasets and tags here; use input.query",
-        ),
-        (
-            {**EMBEDDINGS, "query": {"datapool": "kept"}},
-            {"type": "SIMILARITY"},
-            f"{INPUT}.query.datapool: a datapool is not available in framesift 0.1; available: {{job}}, {{keys}}",
         ),
         (
             {**EMBEDDINGS, "task": "cars"},
@@ -163,7 +162,6 @@ def test_refuse_unsupported__strategies(given: dict[str, Any], strategy: dict[st
     ("block", "value"),
     [
         ("video", {"sampling": {"every_s": 1}}),
-        ("datapool", {"name": "kept"}),
         ("predictions", {}),
         ("metadata", {}),
     ],
@@ -191,24 +189,10 @@ def test_refuse_unsupported__blocks(block: str, value: object) -> None:
             {"quotas": [{"key": "lightly.folder", "at_most": 3}, {"key": "x", "at_most": 3}]},
             "quotas.1.key: no met",
         ),
-        (
-            {"protected": {"query": {"datapool": "a"}, "radius": 0.1}},
-            "protected.query.datapool: a datapool is not available",
-        ),
     ],
 )
 def test_refuse_unsupported__extensions(selection: dict[str, Any], says: str) -> None:
     assert refused(text(**selection)).startswith(f"selection.{says}")
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("process", "new"), ("input_expiration", {"min_days_to_expiration": 1, "handling_strategy": "SKIP"})],
-)
-def test_refuse_unsupported__datasource(key: str, value: object) -> None:
-    job = text()
-    job["datasource"][key] = value
-    assert refused(job).startswith(f"datasource.{key}: ")
 
 
 def test_refuse_unsupported__other_kinds() -> None:

@@ -94,9 +94,18 @@ def analyse(
     if len(before):
         inside["datapool"] = to_closest_other(embeddings, before, before, device=device)
         inside["selected_with_datapool"] = to_closest_other(embeddings, kept, kept, device=device)
-        covered["datapool"] = to_closest(embeddings, inputs, before, device=device)[0]
+        covered = {
+            "selected": to_closest(embeddings, inputs, selected, device=device)[0],
+            "datapool": to_closest(embeddings, inputs, before, device=device)[0],
+            "selected_with_datapool": coverage,
+        }
     return Analysis(
-        verdict=judge(selected=len(selected), candidates=int(candidates.sum()), baseline=beside),
+        verdict=judge(
+            selected=len(selected),
+            candidates=int(candidates.sum()),
+            baseline=beside,
+            preselected=len(before),
+        ),
         baseline=beside,
         diversity=in_shared_bins(inside, sizes, draws.diversity),
         coverage=in_shared_bins(covered, sizes, draws.coverage),

@@ -38,6 +38,7 @@ def scatter(
         selected=_pairs(points["selected"]),
         selected_total=len(selected),
         datapool=_pairs(points["datapool"]),
+        datapool_total=len(preselected),
         examples=_examples(names, selected, shown, points),
     )
 

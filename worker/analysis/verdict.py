@@ -23,10 +23,24 @@ _CLAIMS: dict[HeadlineName, dict[int, str]] = {
         -1: "the input sample that is covered worst is farther from a pick",
     },
 }
+_CLAIMS_WITH_DATAPOOL: dict[HeadlineName, dict[int, str]] = {
+    "diversity_mean": {
+        1: "its samples differ more from each other and from the datapool",
+        0: "its samples differ from each other and from the datapool as much as by chance",
+        -1: "its samples differ less from each other and from the datapool",
+    },
+    **{
+        name: {sign: claim.replace("a pick", "a kept sample") for sign, claim in _CLAIMS[name].items()}
+        for name in _THAT_COUNT[1:]
+    },
+}
 
 
-def judge(*, selected: int, candidates: int, baseline: Baseline) -> Verdict:
-    """Say how the selection compares with chance: beyond the 95 % band, inside it, or on the wrong side of it."""
+def judge(*, selected: int, candidates: int, baseline: Baseline, preselected: int = 0) -> Verdict:
+    """Say how the selection compares with chance: beyond the 95 % band, inside it, or on the wrong side of it.
+
+    With `preselected` samples, both the selection and the draws are joined with them.
+    """
     if not selected:
         return Verdict(level="none", sentence="Nothing was selected, so there is nothing to compare.")
     if selected == candidates:
@@ -36,10 +50,12 @@ def judge(*, selected: int, candidates: int, baseline: Baseline) -> Verdict:
         )
     judged = {one.name: one for one in baseline.headlines if one.name in _THAT_COUNT}
     sides = {name: side(one) for name, one in judged.items()}
-    parts = [f"{_CLAIMS[name][sides[name]]} ({_numbers(one)})" for name, one in judged.items()]
+    claims = _CLAIMS if not preselected else _CLAIMS_WITH_DATAPOOL
+    parts = [f"{claims[name][sides[name]]} ({_numbers(one)})" for name, one in judged.items()]
+    joined = ", each joined with the datapool as the selection is" if preselected else ""
     return Verdict(
         level=_level(set(sides.values())),
-        sentence=f"Beside {baseline.draws} random draws of the same size from the same candidates: "
+        sentence=f"Beside {baseline.draws} random draws of the same size from the same candidates{joined}: "
         f"{'; '.join(parts)}.",
     )
 

@@ -33,7 +33,14 @@ def scatter(facts: Scatter) -> bytes:
             label=f"Input ({facts.input_total:,})",
         )
         if facts.datapool:
-            _points(axes, facts.datapool, colour=palette.DATAPOOL, size=8, alpha=0.7, label="Datapool")
+            _points(
+                axes,
+                facts.datapool,
+                colour=palette.DATAPOOL,
+                size=float(np.clip(4_000 / (len(facts.datapool) + 1), 6, 20)),
+                alpha=0.85,
+                label=f"Datapool ({facts.datapool_total:,})",
+            )
         _points(
             axes,
             facts.selected,
@@ -119,9 +126,11 @@ def headlines(facts: Sequence[Headline]) -> bytes:
 
 def waterfall(counts: Counts) -> bytes:
     """Draw how many were left after each step, from the listing to the selection."""
+    new = counts.listed - counts.ignored - counts.earlier
     steps = [
         ("Objects listed", counts.listed, 0),
         ("Images, by name", counts.listed - counts.ignored, counts.ignored),
+        *([("New", new, counts.earlier)] if counts.earlier else []),
         ("Read", counts.read, sum(counts.skipped.values())),
         ("Samples", counts.samples, 0),
         ("Pool, without duplicates", counts.pool, counts.duplicates),

@@ -94,6 +94,7 @@ def _metrics(found: Metrics | None) -> dict[str, float] | None:
 def _scatter(found: Scatter) -> dict[str, Any]:
     return {
         "input2dEmbeddings": [list(point) for point in found.input],
+        **({"datapool2dEmbeddings": [list(point) for point in found.datapool]} if found.datapool else {}),
         "selectedExcludingDatapool2dEmbeddings": [list(point) for point in found.selected],
         "exampleImages": [{"location": [one.x, one.y], "filename": one.sample} for one in found.examples],
     }

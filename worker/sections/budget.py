@@ -47,7 +47,7 @@ class Budget(Section):
             wide,
             Figures(tuple(_small(curve))),
             _table(curve),
-            Text(_how(curve), muted=True),
+            Text(_how(curve, with_datapool=facts.counts.preselected > 0), muted=True),
         )
 
 
@@ -160,11 +160,13 @@ def _nearest(curve: BudgetCurve, share: float) -> int:
     return min(range(len(curve.budgets)), key=lambda at: (abs(curve.budgets[at] - wanted), at))
 
 
-def _how(curve: BudgetCurve) -> str:
+def _how(curve: BudgetCurve, *, with_datapool: bool) -> str:
     text = (
         "The first picks of a selection are a selection: without quotas, groups and ranges of sums the very one that a "
         f"smaller budget gives. Random: {curve.draws} draws, each cut after as many samples; band: the middle 95 % of them."
     )
+    if with_datapool:
+        text += " Every number is of the first picks together with the datapool, which the first pick already joins."
     if curve.measured_rows < curve.input_rows:
         text += (
             f" All curves, those of the selection too, are measured on a seeded sample of "

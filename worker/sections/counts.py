@@ -22,7 +22,9 @@ class Counts(Section):
         counts = facts.counts
         skipped = sum(counts.skipped.values())
         left_out = (
-            f"{count(counts.ignored)} not an image by name, {count(skipped)} skipped, "
+            f"{count(counts.ignored)} not an image by name, "
+            + (f"{count(counts.earlier)} finished with by earlier jobs, " if counts.earlier else "")
+            + f"{count(skipped)} skipped, "
             f"{plural(counts.duplicates, 'exact duplicate')}, {count(counts.dropped)} outside a threshold or without a value"
             + (f", {count(counts.protected)} too near to a protected sample" if counts.protected else "")
         )
@@ -38,7 +40,11 @@ class Counts(Section):
         ]
         if counts.preselected:
             kept = plural(counts.preselected, "sample")
+            together = plural(counts.preselected + counts.selected, "sample")
             blocks.append(
-                Text(f"The datapool holds {kept} kept by earlier jobs; the selection complements them.")
+                Text(
+                    f"The datapool holds {kept} kept by earlier jobs; the selection complements them. Together they are"
+                    f" {together}."
+                )
             )
         return tuple(blocks)

@@ -9,6 +9,11 @@ from worker.rendering.palette import LABEL_OF_SET
 from worker.rendering.text import count, distance
 from worker.section import Pictures, Section
 
+_ALONE = (
+    "Selected: to the closest new pick, as if there were no datapool. Selected with datapool: to the closest sample of "
+    "both; the gain over the datapool alone is what this selection adds."
+)
+
 
 class Coverage(Section):
     """Distance from each input sample to the closest sample of a set."""
@@ -39,7 +44,8 @@ class Coverage(Section):
             media_type="image/svg+xml",
             body=figures.distances(found, "Distance from an input sample to the closest sample of the set"),
             alt="Histograms of the coverage distance for " + ", ".join(_said(one) for one in sets) + ".",
-            caption="Share of the input samples by distance, in the same bins. A picked sample has distance 0.",
+            caption="Share of the input samples by distance, in the same bins. "
+            + (_ALONE if _with_datapool(sets) else "A picked sample has distance 0."),
             data="analysis.coverage",
         )
         baseline = facts.analysis.baseline
@@ -50,9 +56,7 @@ class Coverage(Section):
             else ""
         )
         datapool = (
-            " Selected and random include the datapool."
-            if any(one.name == "datapool" for one in sets)
-            else ""
+            " Random includes the datapool: compare it with both together." if _with_datapool(sets) else ""
         )
         table = Table(
             caption=f"Euclidean distance in {facts.embedding.dimension} dimensions. Random: each number is the mean "
@@ -62,6 +66,10 @@ class Coverage(Section):
             numeric=(1, 2, 3, 4, 5, 6, 7),
         )
         return (_sketch(), explained, theory, drawing, table)
+
+
+def _with_datapool(sets: list[DistanceSet]) -> bool:
+    return any(one.name == "datapool" for one in sets)
 
 
 def _row(one: DistanceSet) -> tuple[str, ...]:

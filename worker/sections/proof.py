@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from worker.blocks import Block, Callout, Figure, KeyValues, Text
-from worker.facts import Facts
+from worker.facts import Counts, Facts
 from worker.facts import Proof as ProofFacts
 from worker.rendering import figures
 from worker.rendering.text import count, distance, plural
@@ -30,10 +30,10 @@ class Proof(Section):
                 ("Smallest distance between kept samples", distance(found.separation)),
             )
         )
-        return (_interval(found, facts.counts.selected), numbers, *_curve(found))
+        return (_interval(found, facts.counts), numbers, *_curve(found))
 
 
-def _interval(found: ProofFacts, selected: int) -> Block:
+def _interval(found: ProofFacts, counts: Counts) -> Block:
     if found.optimum_low is None or found.optimum_high is None:
         return Callout("neutral", "No interval can be proven", f"Because {found.reason}.")
     reached = found.radius_candidates or found.optimum_high
@@ -48,11 +48,12 @@ def _interval(found: ProofFacts, selected: int) -> Block:
         if found.optimum_low > apart / 2
         else "Distances between the kept samples alone prove this."
     )
+    joined = ", together with the datapool," if counts.preselected else ""
     return Callout(
         "neutral",
         f"Within a factor of {reached / found.optimum_low:.2f} of the best possible, proven on this data",
         f"Every candidate is at most {distance(reached)} from a kept sample.{better} No selection of "
-        f"{plural(selected, 'sample')} from these candidates, however it is made, gets below "
+        f"{plural(counts.selected, 'sample')} from these candidates{joined or ','} however it is made, gets below "
         f"{distance(found.optimum_low)}. {proof}",
     )
 

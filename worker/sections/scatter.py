@@ -21,14 +21,15 @@ class Scatter(Section):
     def blocks(self, facts: Facts, pictures: Pictures) -> tuple[Block, ...]:
         """Return the plot, the pictures where there are any, and how far the plot can be trusted."""
         found = facts.analysis.scatter
-        if not found.input:
+        if not found.input and not found.datapool:
             return ()
         share = sum(found.explained)
         points = Figure(
             media_type="image/svg+xml",
             body=figures.scatter(found),
-            alt=f"Scatter plot of {count(found.input_total)} input and {count(found.selected_total)} selected "
-            "samples on the two main axes of the embedding.",
+            alt=f"Scatter plot of {count(found.input_total)} input"
+            + (f", {count(found.datapool_total)} datapool" if found.datapool_total else "")
+            + f" and {count(found.selected_total)} selected samples on the two main axes of the embedding.",
             caption=f"Every point is a sample; samples that look alike to the model lie close together.{_drawn(found)}",
             data="analysis.scatter",
         )
@@ -61,6 +62,7 @@ def _drawn(found: ScatterFacts) -> str:
         f"{count(len(shown))} of {count(total)} {name}"
         for name, shown, total in (
             ("input", found.input, found.input_total),
+            ("datapool", found.datapool, found.datapool_total),
             ("selected", found.selected, found.selected_total),
         )
         if len(shown) < total

@@ -36,21 +36,23 @@ class Summary(Section):
         found = facts.analysis
         tone = _TONES.get(found.verdict.level, "neutral")
         warnings = tuple(Callout("warning", "Please note", text) for text in facts.warnings)
+        with_datapool = facts.counts.preselected > 0
         return (
             Callout(tone, _TITLES[found.verdict.level], found.verdict.sentence),
             Tiles((_selected(facts), *_beside_chance(found.baseline))),
             *warnings,
-            *_drawn(found.baseline),
+            *_drawn(found.baseline, with_datapool=with_datapool),
         )
 
 
 def _selected(facts: Facts) -> Tile:
     counts = facts.counts
     share = counts.selected / counts.candidates if counts.candidates else None
+    together = f"; {count(counts.preselected)} in the datapool before" if counts.preselected else ""
     return Tile(
         value=count(counts.selected),
         label="Selected",
-        note=f"{percent(share)} of {plural(counts.candidates, 'candidate')}, {count(counts.asked)} asked for",
+        note=f"{percent(share)} of {plural(counts.candidates, 'candidate')}, {count(counts.asked)} asked for{together}",
     )
 
 
@@ -68,7 +70,7 @@ def _tile(label: str, one: Headline) -> Tile:
     )
 
 
-def _drawn(baseline: Baseline) -> tuple[Block, ...]:
+def _drawn(baseline: Baseline, *, with_datapool: bool) -> tuple[Block, ...]:
     if not baseline.headlines:
         return ()
     beaten = "; ".join(
@@ -82,14 +84,16 @@ def _drawn(baseline: Baseline) -> tuple[Block, ...]:
         caption=f"The selection beside {baseline.draws} random draws. {beaten[0].upper()}{beaten[1:]}.",
         data="analysis.baseline",
     )
-    return (drawing, Text(_how(baseline), muted=True))
+    return (drawing, Text(_how(baseline, with_datapool=with_datapool), muted=True))
 
 
-def _how(baseline: Baseline) -> str:
+def _how(baseline: Baseline, *, with_datapool: bool) -> str:
     text = (
         f"Each of the {baseline.draws} draws takes as many samples as the selection, uniformly from the same "
         "candidates, with the job's seed."
     )
+    if with_datapool:
+        text += " The draws and the selection are all measured together with the datapool."
     if baseline.measured_rows < baseline.input_rows:
         text += (
             f" For the draws, and for the numbers of the selection beside them, coverage is estimated on a seeded "

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from worker.errors import AccessDenied, ObjectChanged, ObjectMissing, StorageError, StoreMissing
 from worker.storage.place import place
-from worker.storage.store import ObjectInfo, Usage
+from worker.storage.store import ExpiryRule, ObjectInfo, Usage
 
 _TEMPORARY = ".framesift-tmp-"
 
@@ -60,6 +60,10 @@ class LocalStore:
                     unlisted += skipped
                     pending.extend((child, (*ancestors, identity)) for child in children)
         self.usage.unlisted = unlisted
+
+    def expiry_rules(self) -> Sequence[ExpiryRule]:
+        """Return nothing: no folder deletes its files by itself."""
+        return ()
 
     def head(self, key: str) -> ObjectInfo | None:
         """Return the file's facts, or None where there is no regular file of that name."""

@@ -26,8 +26,9 @@ from urllib3.exceptions import HTTPError
 
 from worker.errors import AccessDenied, ObjectChanged, ObjectMissing, StorageError, StoreMissing
 from worker.settings import Connection
+from worker.storage.lifecycle import expiry_rules
 from worker.storage.place import one_line, place
-from worker.storage.store import ObjectInfo, Usage
+from worker.storage.store import ExpiryRule, ObjectInfo, Usage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -39,7 +40,13 @@ _TRANSFER = TransferConfig(
     multipart_threshold=_PART_BYTES, multipart_chunksize=_PART_BYTES, use_threads=False
 )
 
-_KINDS = {"ListObjectsV2": "LIST", "GetObject": "GET", "HeadObject": "HEAD", "DeleteObject": "DELETE"}
+_KINDS = {
+    "ListObjectsV2": "LIST",
+    "GetObject": "GET",
+    "GetBucketLifecycleConfiguration": "GET",
+    "HeadObject": "HEAD",
+    "DeleteObject": "DELETE",
+}
 _DENIED = {
     "AccessDenied",
     "AuthorizationHeaderMalformed",
@@ -146,6 +153,15 @@ class S3Store:
                 raise StorageError(f"{place(self.url, prefix)}: the server cut its listing off")
             request["ContinuationToken"] = page["NextContinuationToken"]
 
+    def expiry_rules(self) -> Sequence[ExpiryRule]:
+        """Return what the bucket's lifecycle rules say about keys below the prefix; a bucket without rules has none."""
+        try:
+            with self._asking("", what="bucket"):
+                answer = self._client.get_bucket_lifecycle_configuration(Bucket=self.bucket)
+                return expiry_rules(answer["Rules"], below=self.prefix)
+        except _NoRules:
+            return ()
+
     def head(self, key: str) -> ObjectInfo | None:
         """Return the object's facts, or None; a missing bucket looks the same, since the answer has no text."""
         try:
@@ -240,6 +256,8 @@ class S3Store:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         text = one_line(error.response.get("Error", {}).get("Message", ""))[:300]
         where = place(self.url, key)
+        if code == "NoSuchLifecycleConfiguration":
+            return _NoRules(f"{where}: {text}")
         if code == "NoSuchBucket" or (status == 404 and what == "bucket"):
             return StoreMissing(f"no such bucket: s3://{self.bucket} at {self._client.meta.endpoint_url}")
         if code == "NoSuchKey" or status == 404:
@@ -266,6 +284,10 @@ class S3Store:
                 return StorageError(f"{where}: the answer lacks {error}")
             case _:
                 return StorageError(f"{where}: {one_line(str(error))}")
+
+
+class _NoRules(StorageError):
+    """The bucket has no lifecycle configuration, which is an answer rather than a failure."""
 
 
 def _is_aws(endpoint_url: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Protocol, runtime_checkable
 
@@ -15,6 +15,35 @@ class ObjectInfo:
     etag: str
     size: int
     modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryRule:
+    """What a bucket deletes by itself: objects whose key starts with `prefix` and whose size lies in between.
+
+    Exactly one of `days` (after the object was written) and `date` is given. `larger_than` and `smaller_than` are bytes,
+    neither included.
+    """
+
+    prefix: str
+    days: int | None
+    date: datetime | None
+    larger_than: int = -1
+    smaller_than: int | None = None
+
+    def expires_at(self, info: ObjectInfo) -> datetime | None:
+        """Return when the bucket deletes an object at the earliest, or None where the rule does not apply to it.
+
+        Days count from the object's time of change and end at the next midnight, UTC, as S3 has it.
+        """
+        fits = info.size > self.larger_than and (self.smaller_than is None or info.size < self.smaller_than)
+        if not fits or not info.key.startswith(self.prefix):
+            return None
+        if self.days is None:
+            return self.date
+        end = info.modified_at.astimezone(UTC) + timedelta(days=self.days)
+        midnight = end.replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight if midnight == end else midnight + timedelta(days=1)
 
 
 @dataclass(slots=True)
@@ -64,6 +93,14 @@ class ObjectStore(Protocol):
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose key starts with `prefix`, in ascending order of the key's UTF-8 bytes."""
+        ...
+
+    def expiry_rules(self) -> Sequence[ExpiryRule]:
+        """Return by which rules objects of this store are deleted, with prefixes as its keys have them.
+
+        Raises:
+            StorageError: the server does not say.
+        """
         ...
 
     def head(self, key: str) -> ObjectInfo | None:

@@ -35,7 +35,8 @@ def effect(entry: Entry, samples: Samples, *, at: str) -> Effect:
 
     TARGET: the classes that it names, and all others together as one class, for which what its shares leave up to 1 is
     wanted; where no sample has another class, the shares are scaled up to 1. UNIFORM: equal shares of the classes
-    among the samples that passed the thresholds. INPUT: the shares among all samples with a value.
+    among the samples that passed the thresholds. INPUT: the shares among all samples of the input with a value.
+    Preselected samples count towards the shares of the selection, unless they are of no class that is wanted.
 
     Memory: 8 bytes a sample and class, at most 4 GiB.
 
@@ -56,7 +57,8 @@ def effect(entry: Entry, samples: Samples, *, at: str) -> Effect:
     if asked.target is not None:
         target = _named(category, asked.target, present, at=f"{at}.strategy.target", key=given.key)
     else:
-        target = _counted(category, present if asked.distribution == "UNIFORM" else category.counts(), asked)
+        everything = category.counts(samples.own)
+        target = _counted(category, present if asked.distribution == "UNIFORM" else everything, asked)
     if not target.classes and (known & samples.passed).any():
         raise JobRejected(f"{at}.strategy: there are no classes to balance")
     needed = 8 * len(category.labels) * len(target.classes)

@@ -25,6 +25,6 @@ def effect(entry: Entry, samples: Samples, *, at: str) -> Effect:
     values = samples.values(entry, at=at)
     return Effect(
         keep=_COMPARE[asked.operation](values, asked.threshold),
-        missing_count=int(np.count_nonzero(np.isnan(values))),
+        missing_count=int(np.count_nonzero(np.isnan(values) & samples.own)),
         detail=f"{asked.operation} {asked.threshold:g}",
     )

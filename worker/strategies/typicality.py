@@ -7,11 +7,11 @@ from worker.strategy import Effect, Samples
 
 
 def effect(entry: Entry, samples: Samples, *, at: str) -> Effect:
-    """Return a term of how dense the surroundings of each sample are, measured among what passed the thresholds."""
+    """Return a term of how dense the surroundings of each sample are, measured among all that count."""
     asked = entry.strategy
     if not isinstance(asked, Typicality):
         raise TypeError(f"{at}: expected a TYPICALITY, got {asked.type}")
-    found = typicality(samples.passed_embeddings, k=asked.num_nearest_neighbors, device=samples.device)
+    found = typicality(samples.counted_embeddings, k=asked.num_nearest_neighbors, device=samples.device)
     floor = asked.stopping_condition_minimum_typicality
     parts = [f"{found.neighbours:,} neighbours", found.note]
     if floor is not None:

@@ -12,7 +12,7 @@ from worker.strategy import Effect, Samples
 
 
 def effect(entry: Entry, samples: Samples, *, at: str) -> Effect:
-    """Return a term, and leave out samples without a value.
+    """Return a term, and leave out samples without a value. Preselected samples without a usable one count as 0.
 
     Raises:
         JobRejected: a value of a sample that passed the thresholds is infinite or negative, which a sum of weights cannot rank.
@@ -22,15 +22,16 @@ def effect(entry: Entry, samples: Samples, *, at: str) -> Effect:
         raise TypeError(f"{at}: expected a WEIGHTS, got {asked.type}")
     values = samples.values(entry, at=at)
     known = ~np.isnan(values)
+    usable = np.isfinite(values) & (values >= 0)
     used = known & samples.passed
-    wrong = used & ~(np.isfinite(values) & (values >= 0))
+    wrong = used & ~usable
     if wrong.any():
         row = int(wrong.argmax())
         raise JobRejected(
             f"{at}.input: {samples.names[row]!r} has {values[row]:g}; weights should be finite and 0 or more:"
             " leave such samples out by a THRESHOLD"
         )
-    weights = np.where(used, values, 0.0)
+    weights = np.where(usable & samples.counted, values, 0.0)
     nothing = f"{at}: every weight is 0, so it ranks nothing."
     return Effect(
         keep=known,
@@ -42,7 +43,7 @@ def effect(entry: Entry, samples: Samples, *, at: str) -> Effect:
         ),
         missing_count=int(np.count_nonzero(~known & samples.passed)),
         detail=_detail(asked),
-        warnings=(nothing,) if used.any() and not weights.any() else (),
+        warnings=(nothing,) if used.any() and not weights[used].any() else (),
     )
 
 

@@ -68,7 +68,8 @@ def test_analyse__preselected_rows_are_no_input_but_cover_it() -> None:
     )
     assert found.diversity.of("input").samples == 4
     assert found.diversity.of("selected").metrics.mean == 10
-    assert found.coverage.of("selected").metrics.max == 4
+    assert found.coverage.of("selected").metrics.max == 9
+    assert found.coverage.of("selected_with_datapool").metrics.max == 4
     assert found.coverage.of("datapool").metrics.max == 10
     assert found.diversity.of("selected_with_datapool").measured == 2
     assert found.picks[0].distance == 10
