@@ -17,7 +17,7 @@ from jobs.records import Record, Records
 from worker.endings import Endings
 from worker.errors import AccessDenied, JobFailed, StorageError, StoreMissing
 from worker.events import Events, Fields
-from worker.lease import Lease, Stopped
+from worker.lease import Lease, NotYet, Stopped
 from worker.post import kind_of_step
 from worker.settings import Settings
 from worker.steps import Steps
@@ -26,6 +26,8 @@ from worker.totals import step_totals
 OUTAGE_TRIES = 10
 """How many more tries a step gets for faults of a store than for its own."""
 LONGEST_PAUSE_S = 600.0
+WAIT_S = 5.0
+"""Until a step is tried again that waits for another one, about."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,11 +79,15 @@ class Attempts:
     def _try(self, record: Record, step: str, lease: Lease) -> None:
         """Do the step; whatever it raises decides whether it is tried again, given up, or ends the job."""
         job_id, kind = record.job_id, kind_of_step(step)
+        if record.waits_for:
+            self._records.change(job_id, waits_for="")
         began = time.monotonic()
         try:
             self._steps.do(step, record, lease, Events(self._listener(job_id, lease)))
         except Stopped as stopped:
             self._stopped(job_id, step, stopped)
+        except NotYet as wanted:
+            self._wait(job_id, step, wanted)
         except Exception as error:  # noqa: BLE001  # whatever it is, it costs this step alone
             self._went_wrong(record, step, error)
         except BaseException:  # this process is told to end, which is no fault of the step
@@ -119,6 +125,13 @@ class Attempts:
             return
         pause = min(LONGEST_PAUSE_S, self._settings.lost_after_s * 2.0 ** (tries - 1) / 2)
         # The reconciler sends what was sent `lost_after_s` ago and is nowhere.
+        self._records.sent(job_id, step, at=self._records.now() + pause - self._settings.lost_after_s)
+
+    def _wait(self, job_id: str, step: str, wanted: NotYet) -> None:
+        """Try a step again soon, and say meanwhile what it waits for."""
+        self._records.unbegin(job_id, step)
+        self._records.change(job_id, waits_for=str(wanted))
+        pause = min(WAIT_S, self._settings.lost_after_s)
         self._records.sent(job_id, step, at=self._records.now() + pause - self._settings.lost_after_s)
 
     def _stopped(self, job_id: str, step: str, stopped: Stopped) -> None:

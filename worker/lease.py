@@ -42,6 +42,10 @@ class Stopped(Exception):  # nothing went wrong
         self.cause: StopCause = cause
 
 
+class NotYet(Exception):
+    """The step cannot be done now, by no fault of its own: another one holds what it needs. The text says what."""
+
+
 @dataclass(slots=True)
 class Lease:
     """A step that this process works on, for as long as the `with` block runs.

@@ -6,12 +6,13 @@ selection, that the report.
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 
 from jobs.errors import QueueDown
+from jobs.ids import digest
 from jobs.records import Record, Records
 from jobs.spec import SelectionJob
 from jobs.workers import tell_gpu_memory
@@ -23,7 +24,7 @@ from worker.events import Events
 from worker.findings import findings_from_bytes, findings_to_bytes
 from worker.history import FAILED, FINDINGS, JOB, PLAN, SUBMISSION, count_attempt
 from worker.layout import CHUNKS, job_key, result_prefix
-from worker.lease import Lease
+from worker.lease import Lease, NotYet
 from worker.ledger import Meter
 from worker.manifest import Plan, Terms, plan_from_bytes, plan_to_bytes
 from worker.nothing_new import close_without_news
@@ -166,7 +167,8 @@ class Steps:
             self._back_to_chunks(record, plan, missing, events)
             return
         results = Results(prepared.output, job.name, job_id, before_put=lease.check)
-        findings = select(prepared, plan, results, device=device, events=events, failed=failed)
+        with self._alone_in_datapool(job, output):
+            findings = select(prepared, plan, results, device=device, events=events, failed=failed)
         output.put(job_key(job_id, FINDINGS), findings_to_bytes(findings, results.artefacts), media_type=JSON)
 
         def tell() -> None:
@@ -257,6 +259,25 @@ class Steps:
         if failed:
             output.put(key, json_bytes({str(index): why for index, why in failed.items()}), media_type=JSON)
         return failed
+
+    @contextmanager
+    def _alone_in_datapool(self, job: SelectionJob, output: ObjectStore) -> Iterator[None]:
+        """Keep other selections out of the datapool that this one joins: the next is to see what it keeps.
+
+        A holder that dies is out after `lease_s`.
+
+        Raises:
+            NotYet: another job holds it.
+        """
+        if job.datapool is None or not job.datapool.update:
+            yield
+            return
+        key = self._records.key("lease", "datapool", digest(output.place, job.datapool.name))
+        alone = Lease(self._records.redis, key, self._settings.lease_s)
+        if not alone.take():
+            raise NotYet(f"the datapool {job.datapool.name!r}, to which another job is adding")
+        with alone:
+            yield
 
     def _back_to_chunks(self, record: Record, plan: Plan, missing: list[int], events: Events) -> None:
         """The records said more than the bucket holds: what is missing is computed after all."""
