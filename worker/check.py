@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from worker.facets import missing_facets
 from worker.foresight import Foresight, foresee
 from worker.history import unfinished_run
-from worker.intake import take_in
+from worker.intake.take_in import take_in
 from worker.layout import CHUNKS
 from worker.plan import make_plan
 from worker.prepare import Prepared, refused_where_missing

@@ -8,7 +8,7 @@
 .framesift/outputs/<digest>.json                    outputs below this one that queued jobs have used
 .framesift/datapools/<name>/pool.json               what a datapool is, and its current generation
 .framesift/datapools/<name>/g000001/                projection.npz, and one increment a job or removal
-.framesift/seen/<set>/<job id>.parquet              what a job has finished with (see `seen.py`)
+.framesift/seen/<set>/<job id>.parquet              what a job has finished with (see `intake/seen.py`)
 <job name>/<job id>/                                what people read; done.json is written last
 """
 

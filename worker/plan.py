@@ -9,10 +9,10 @@ from operator import attrgetter
 from pathlib import PurePosixPath
 
 from worker.errors import JobRejected
+from worker.intake.relevant import Relevant
 from worker.layout import LIGHTLY, PRIVATE
 from worker.manifest import NOT_UTF8, Chunk, Plan, Terms, chunk_digest
 from worker.media.extensions import kind_of
-from worker.relevant import Relevant
 from worker.samples import Source
 from worker.storage.store import ObjectInfo, ObjectStore
 

@@ -10,10 +10,10 @@ from worker.device import Device, Precision, precision_of
 from worker.embedder import Embedder, Identity
 from worker.errors import JobFailed, JobRejected, StoreMissing
 from worker.facets import Facet, facets_for
+from worker.intake.relevant import Relevant, parse_relevant
 from worker.manifest import Terms
 from worker.media.limits import Limits
 from worker.models.weights import LocalWeightFiles
-from worker.relevant import Relevant, parse_relevant
 from worker.settings import Settings
 from worker.storage.connect import connect
 from worker.storage.store import ObjectStore

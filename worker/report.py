@@ -13,6 +13,7 @@ from worker.device import Device
 from worker.events import Events
 from worker.facts import Facts, RunFacts, StageTime
 from worker.findings import Findings
+from worker.intake.seen import remember
 from worker.ledger import Ledger, Meter, requests_of
 from worker.manifest import Plan, sources_of
 from worker.media.images import DecodeRequest
@@ -22,7 +23,6 @@ from worker.rendering.lightly_v2 import lightly_v2
 from worker.rendering.pages import render_html, wanted_pictures
 from worker.rendering.pdf import PdfFailed, render_pdf
 from worker.samples import Decoded
-from worker.seen import remember
 from worker.settings import Prices
 
 PICTURE_PX = 256

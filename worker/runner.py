@@ -14,7 +14,8 @@ from worker.facts import Counts
 from worker.findings import Findings
 from worker.foresight import foresee
 from worker.history import PLAN, begin_run, count_attempt, unfinished_run
-from worker.intake import take_in
+from worker.intake.seen import seen_set
+from worker.intake.take_in import take_in
 from worker.layout import CHUNKS, job_key
 from worker.ledger import Ledger
 from worker.manifest import Chunk, Plan, plan_from_bytes, plan_to_bytes, sources_of
@@ -27,7 +28,6 @@ from worker.publish import Artefact, Results
 from worker.reading import Reader
 from worker.report import Ran, report
 from worker.samples import Source
-from worker.seen import seen_set
 from worker.select import select
 
 

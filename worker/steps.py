@@ -23,6 +23,7 @@ from worker.errors import ObjectMissing, StoreMissing
 from worker.events import Events
 from worker.findings import findings_from_bytes, findings_to_bytes
 from worker.history import FAILED, FINDINGS, JOB, PLAN, SUBMISSION, count_attempt
+from worker.intake.seen import seen_set
 from worker.layout import CHUNKS, job_key, result_prefix
 from worker.lease import Lease, NotYet
 from worker.ledger import Meter
@@ -34,7 +35,6 @@ from worker.prepare import Prepared, prepare
 from worker.publish import DONE, JSON, Results, json_bytes
 from worker.report import Ran, report
 from worker.runner import compute, freeze, missing_work
-from worker.seen import seen_set
 from worker.select import select
 from worker.settings import Settings
 from worker.storage.connect import connect

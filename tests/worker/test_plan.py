@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tests.photos import make_photos
 from worker.errors import JobRejected
+from worker.intake.relevant import parse_relevant
 from worker.manifest import Terms, chunk_count, plan_from_bytes, plan_to_bytes
 from worker.plan import Listing, cut, list_sources, make_plan
-from worker.relevant import parse_relevant
 from worker.samples import Source
 from worker.storage.local import LocalStore
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from jobs.datasource import ListingObject, Location
 from worker.device import memory_bytes
 from worker.errors import JobFailed, JobRejected, ObjectChanged, ObjectMissing, StoreMissing
-from worker.inventory import MAX_FILE_BYTES, MAX_MANIFEST_BYTES, parse_inventory, rows_of
-from worker.object_rows import Field, Row, rows_of_parquet
+from worker.intake.inventory import MAX_FILE_BYTES, MAX_MANIFEST_BYTES, parse_inventory, rows_of
+from worker.intake.object_rows import Field, Row, rows_of_parquet
 from worker.plan import BYTES_A_SOURCE, Listing, list_sources
 from worker.prepare import Prepared, refused_where_missing, relevant_rules
 from worker.settings import Settings

@@ -3,7 +3,7 @@
 import pytest
 
 from worker.errors import JobRejected
-from worker.relevant import parse_relevant
+from worker.intake.relevant import parse_relevant
 
 KEYS = ["a.jpg", "day/1.jpg", "day/1_bad.jpg", "day/sub/2.png", "night/3.jpg", "my photo.jpg"]
 

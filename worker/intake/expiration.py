@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from jobs.datasource import InputExpiration
 from worker.errors import AccessDenied, JobRejected, StorageError, StoreMissing
-from worker.object_rows import UNKNOWN_TIME
+from worker.intake.object_rows import UNKNOWN_TIME
 from worker.storage.store import ObjectInfo, ObjectStore
 
 AT = "datasource.input_expiration"

@@ -20,8 +20,8 @@ from tests.servers import S3Server
 from tests.worker.runs import artefact, job, prepared, select, timeless
 from worker.check import forecast
 from worker.errors import JobFailed, JobRejected
-from worker.listing import OUTSIDE, REPLACED, list_input
-from worker.object_rows import UNKNOWN_TIME
+from worker.intake.listing import OUTSIDE, REPLACED, list_input
+from worker.intake.object_rows import UNKNOWN_TIME
 from worker.plan import list_sources
 from worker.storage.connect import open_bucket
 from worker.storage.s3 import S3Store

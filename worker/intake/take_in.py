@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from worker.errors import JobRejected
-from worker.expiration import AT, expiring
-from worker.listing import list_input
+from worker.intake.expiration import AT, expiring
+from worker.intake.listing import list_input
+from worker.intake.seen import seen_before, seen_set
 from worker.plan import Listing
 from worker.prepare import Prepared, refused_where_missing
-from worker.seen import seen_before, seen_set
 
 
 def take_in(prepared: Prepared, *, now: datetime) -> Listing:

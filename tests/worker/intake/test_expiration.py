@@ -14,8 +14,8 @@ from tests.worker.runs import artefact, job, prepared, select
 from worker.check import forecast
 from worker.errors import JobRejected
 from worker.events import Events
+from worker.intake.seen import remember, seen_set
 from worker.runner import Made, run
-from worker.seen import remember, seen_set
 from worker.storage.lifecycle import expiry_rules
 from worker.storage.local import LocalStore
 from worker.storage.store import ExpiryRule, ObjectInfo

@@ -12,7 +12,7 @@ from typing import Any
 
 from jobs.contract import shown
 from worker.errors import JobRejected, ObjectChanged, ObjectMissing
-from worker.object_rows import NEEDED, Field, Row, rows_of_csv, rows_of_parquet
+from worker.intake.object_rows import NEEDED, Field, Row, rows_of_csv, rows_of_parquet
 from worker.storage.store import ObjectStore
 
 MAX_MANIFEST_BYTES = 64 * 2**20

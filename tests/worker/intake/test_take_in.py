@@ -13,9 +13,9 @@ from tests.worker.runs import job, prepared, run_job, select
 from worker.check import forecast
 from worker.errors import JobFailed
 from worker.events import Events
+from worker.intake.seen import remember, seen_set
 from worker.layout import SEEN
 from worker.runner import Made, run
-from worker.seen import remember, seen_set
 
 
 def new(source: Path, out: Path, **changes: Any) -> dict[str, Any]:
