@@ -7,13 +7,16 @@ FAISS := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),gpu,cpu
 PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: demo test check format schema bench help
+.PHONY: demo test soak check format schema bench help
 
 demo: $(VENV)/.worker  ## run the main job on the photos in demo/ and say where the report lies
 	$(BIN)/framesift demo
 
 test: $(VENV)/.dev  ## run all tests (browser tests skip where Chromium is absent)
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/.dev  ## run 200 small jobs through two workers that are killed at random
+	$(BIN)/python -m tests.faults.soak
 
 check: $(VENV)/.dev  ## lint, format check, types, import contracts; changes nothing
 	$(BIN)/ruff check .

@@ -105,6 +105,7 @@ the one that the key stands for, or '' where another job has this id; then 1 if 
 
 _REFILL = """
 if redis.call('HGET', KEYS[1], 'stage') ~= 'embed' then return {0} end
+if tonumber(redis.call('HGET', KEYS[1], 'ended_at') or '0') > 0 then return {0} end
 local chunks = tonumber(redis.call('HGET', KEYS[1], 'chunks'))
 local next = tonumber(redis.call('HGET', KEYS[1], 'next') or '0')
 local flying = redis.call('ZCARD', KEYS[2])
@@ -123,10 +124,12 @@ redis.call('HSET', KEYS[1], 'next', next)
 table.insert(found, 1, (next >= chunks and flying == 0) and 1 or 0)
 return found
 """
-"""KEYS job, flight, done, failed; ARGV window. Returns 1 if every chunk is done or failed, then the chunks to send."""
+"""KEYS job, flight, done, failed; ARGV window. Returns 1 if every chunk is done or failed, then the chunks to send; of a
+job that has ended, none."""
 
 _TO_STAGE = """
 if redis.call('HGET', KEYS[1], 'stage') ~= ARGV[1] then return 0 end
+if tonumber(redis.call('HGET', KEYS[1], 'ended_at') or '0') > 0 then return 0 end
 local now = redis.call('TIME')
 now = string.format('%.6f', now[1] + now[2] / 1000000)
 redis.call('HSET', KEYS[1], 'stage', ARGV[2], 'state', 'running', 'waits_for', '')
@@ -135,7 +138,8 @@ if ARGV[4] ~= '' then redis.call('ZADD', KEYS[2], now, ARGV[4]) end
 if ARGV[5] ~= '' then redis.call('ZREM', KEYS[2], ARGV[5]) end
 return 1
 """
-"""KEYS job, flight; ARGV from, to, field of the time, step to send, step that ended. Returns 1 for the one that moved it."""
+"""KEYS job, flight; ARGV from, to, field of the time, step to send, step that ended. Returns 1 for the one that moved it;
+a job that has ended stays where it is."""
 
 _CHUNK_DONE = """
 if redis.call('HEXISTS', KEYS[1], 'job') == 0 then return 0 end
@@ -162,6 +166,11 @@ class Records:
     def key(self, *parts: str) -> str:
         """Return a key of this deployment."""
         return self.prefix + ":".join(parts)
+
+    def server(self) -> str:
+        """Return which start of Redis this is; a server that was started anew may lack its latest writes."""
+        with asking_redis():
+            return str(self.redis.info("server")["run_id"])
 
     def now(self) -> float:
         """Return the time by the clock of Redis, in seconds."""
@@ -287,6 +296,11 @@ class Records:
         with asking_redis():
             self.redis.zadd(self._job(job_id, "flight"), {step: at})
 
+    def sent_again(self, job_id: str, step: str, *, at: float) -> bool:
+        """Do as `sent`, unless the step is no longer in flight: it may have ended since it was missed."""
+        with asking_redis():
+            return bool(self.redis.zadd(self._job(job_id, "flight"), {step: at}, xx=True, ch=True))
+
     def landed(self, job_id: str, step: str) -> None:
         """Note that a step is no longer in flight."""
         with asking_redis():
@@ -348,6 +362,11 @@ class Records:
         with asking_redis():
             found = cast("set[str]", self.redis.smembers(self._job(job_id, "failed")))
         return sorted(int(index) for index in found)
+
+    def is_done(self, job_id: str, index: int) -> bool:
+        """Tell whether a chunk is done."""
+        with asking_redis():
+            return bool(self.redis.getbit(self._job(job_id, "done"), index))
 
     def done_count(self, job_id: str) -> int:
         """Return how many chunks are done."""

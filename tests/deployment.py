@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,14 +68,17 @@ class Deployment:
 
     def child(self, name: str = "one") -> int:
         """Return the process id of a worker's only pool process, once it is there."""
-        parent = self.processes[name].pid
+        return wait_for(lambda: self.child_now(name), "a pool process")
 
-        def found() -> int | None:
+    def child_now(self, name: str = "one") -> int | None:
+        """Return it if it is there."""
+        try:
+            parent = self.processes[name].pid
             pids = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
             pool = [int(pid) for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-            return pool[-1] if pool else None
-
-        return wait_for(found, "a pool process")
+        except OSError:  # one of them has just ended
+            return None
+        return pool[-1] if pool else None
 
     def kill(self, name: str) -> None:
         """kill -9 a process; what it leaves behind is not touched."""
@@ -89,17 +92,28 @@ class Deployment:
         process.terminate()
         return process.wait(60)
 
+    def gather(self) -> set[int]:
+        """Return the ids of all processes that belong to it, children and grandchildren too, but for redis-server."""
+        mark = f"TMPDIR={self.folder}/tmp".encode()
+        return {pid for pid in _all_pids() if mark in _environment_of(pid)}
+
     def said(self, name: str) -> str:
         """Return what a process has written to its output and log so far."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
     def close(self) -> None:
-        """End everything."""
+        """kill -9 what was started; what that had started ends by itself, or it is a fault."""
         for process in self.processes.values():
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.wait()
         self.processes.clear()
+        try:
+            wait_for(lambda: not self.gather(), "the processes of killed workers to end", patience_s=30)
+        finally:
+            for pid in self.gather():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _start(self, name: str, command: list[str], more: Mapping[str, str]) -> "subprocess.Popen[bytes]":
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -116,7 +130,7 @@ class Deployment:
 @contextmanager
 def deployment(folder: Path, *, environment: Mapping[str, str] | None = None) -> Iterator[Deployment]:
     """Give a deployment with a redis-server; workers and beats are started by the test, and ended here."""
-    for name in ("in", "out", "redis"):
+    for name in ("in", "out", "redis", "tmp"):
         (folder / name).mkdir(parents=True)
     with redis_server(folder / "redis") as redis:
         settings = {
@@ -133,6 +147,7 @@ def deployment(folder: Path, *, environment: Mapping[str, str] | None = None) ->
             "FRAMESIFT_RECONCILE_EVERY_S": "0.5",
             "FRAMESIFT_SOFT_SHUTDOWN_S": "3",
             "OMP_NUM_THREADS": "1",
+            "TMPDIR": str(folder / "tmp"),
         }
         running = Deployment(folder, redis, {**settings, **(environment or {})})
         try:
@@ -188,12 +203,47 @@ def artefacts(store: ObjectStore, job_id: str, *, name: str = "night") -> dict[s
     return found | {"report": report}
 
 
-def undisturbed(source: Path, output: Path, **changes: Any) -> dict[str, Any]:
+def apart_from_skipped(found: dict[str, Any]) -> dict[str, Any]:
+    """Return those artefacts that say nothing of what was left out."""
+    told = {name: found["report"][name] for name in ("embedding", "strategies", "analysis")}
+    return {"samples": found["samples.parquet"], "selected": found["selected.txt"], "report": told}
+
+
+def skipped(found: dict[str, Any]) -> dict[str, str]:
+    """Return the lines of skipped.json: source and reason."""
+    return {line["source"]: line["reason"] for line in json.loads(found["skipped.json"])}
+
+
+def undisturbed(source: object, output: Path, **changes: Any) -> dict[str, Any]:
     """Return the artefacts of the same job, run in this process."""
     from worker.storage.local import LocalStore
 
     outcome = run_job(job(source, output, **changes))
     return artefacts(LocalStore(output), outcome.job_id)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _all_pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+
+
+def _environment_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes() if is_alive(pid) else b""
+    except OSError:
+        return b""
 
 
 def _settings(given: Mapping[str, object]) -> dict[str, str]:

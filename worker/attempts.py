@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from jobs.errors import JobRejected, QueueDown
+from jobs.errors import JobRejected, QueueDown, QueueError
 from jobs.records import Record, Records
 from worker.endings import Endings
 from worker.errors import AccessDenied, JobFailed, StorageError, StoreMissing
@@ -45,7 +45,7 @@ class Attempts:
         """Do one step, if it is to be done and nobody else does it. Raises nothing: what went wrong is in the records."""
         try:
             self._run(job_id, step)
-        except QueueDown as error:
+        except QueueError as error:
             logger.warning("%s/%s: %s; the reconciler will send what is missing", job_id, step, error)
 
     def _run(self, job_id: str, step: str) -> None:
@@ -64,9 +64,16 @@ class Attempts:
         with lease:
             record = self._records.load(job_id)  # as it is now that nobody else works on this step
             if record.cancelled:
-                self._endings.cancel(record)
-            elif is_due(record, step) and self._may_try(record, step):
+                self._endings.cancel(record, step=step)
+            elif not is_due(record, step) or self._is_done(job_id, step):
+                self._records.landed(
+                    job_id, step
+                )  # a late message: nobody is to wait for it, and it is no try
+            elif self._may_try(record, step):
                 self._try(record, step, lease)
+
+    def _is_done(self, job_id: str, step: str) -> bool:
+        return kind_of_step(step) == "chunk" and self._records.is_done(job_id, int(step))
 
     def _may_try(self, record: Record, step: str) -> bool:
         """Count a try, and give the step up if it had as many as it may."""
@@ -88,6 +95,10 @@ class Attempts:
             self._stopped(job_id, step, stopped)
         except NotYet as wanted:
             self._wait(job_id, step, wanted)
+        except QueueError:  # Redis is away, or has lost the job: no fault of the step
+            with suppress(QueueDown):
+                self._records.unbegin(job_id, step)
+            raise
         except Exception as error:  # noqa: BLE001  # whatever it is, it costs this step alone
             self._went_wrong(record, step, error)
         except BaseException:  # this process is told to end, which is no fault of the step
@@ -125,19 +136,20 @@ class Attempts:
             return
         pause = min(LONGEST_PAUSE_S, self._settings.lost_after_s * 2.0 ** (tries - 1) / 2)
         # The reconciler sends what was sent `lost_after_s` ago and is nowhere.
-        self._records.sent(job_id, step, at=self._records.now() + pause - self._settings.lost_after_s)
+        self._records.sent_again(job_id, step, at=self._records.now() + pause - self._settings.lost_after_s)
 
     def _wait(self, job_id: str, step: str, wanted: NotYet) -> None:
         """Try a step again soon, and say meanwhile what it waits for."""
         self._records.unbegin(job_id, step)
         self._records.change(job_id, waits_for=str(wanted))
         pause = min(WAIT_S, self._settings.lost_after_s)
-        self._records.sent(job_id, step, at=self._records.now() + pause - self._settings.lost_after_s)
+        self._records.sent_again(job_id, step, at=self._records.now() + pause - self._settings.lost_after_s)
 
     def _stopped(self, job_id: str, step: str, stopped: Stopped) -> None:
-        self._records.unbegin(job_id, step)
+        with suppress(QueueDown):
+            self._records.unbegin(job_id, step)
         if stopped.cause == "cancelled":
-            self._endings.cancel(self._records.load(job_id))
+            self._endings.cancel(self._records.load(job_id), step=step)
         elif stopped.cause == "orphaned":
             os._exit(1)  # the worker is dead, and nobody would read what this process says
 

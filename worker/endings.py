@@ -14,6 +14,7 @@ from jobs.status import State
 from worker.errors import JobFailed, StorageError
 from worker.events import Events
 from worker.layout import result_prefix
+from worker.lease import held
 from worker.ledger import Ledger
 from worker.post import Post, kind_of_step
 from worker.publish import DONE, EndState, Results
@@ -41,9 +42,16 @@ class Endings:
         """End a job as failed, in the bucket too, where that can be written to."""
         self._close(record, "failed", reason)
 
-    def cancel(self, record: Record) -> None:
-        """End a job whose end was asked for; its finished chunks stay."""
-        self._close(record, "cancelled", record.reason)
+    def cancel(self, record: Record, *, step: str = "") -> None:
+        """End a job whose end was asked for, unless somebody works on it who does not hold `step`; finished chunks stay.
+
+        The last one to stop ends it, else the reconciler: what is cancelled does not go on a little and end otherwise.
+        """
+        others = [one for one in self._records.flight(record.job_id) if one != step]
+        if not any(
+            held(self._records.redis, [self._records.lease_key(record.job_id, one) for one in others])
+        ):
+            self._close(record, "cancelled", record.reason)
 
     def give_up(self, record: Record, step: str) -> None:
         """End the tries of a step: a chunk counts as failed, anything else ends the job."""
@@ -81,16 +89,17 @@ class Endings:
         if self._may_write(place):
             try:
                 store = connect(place, self._settings, may_be_absent=True)
+                if not record.retry and self.has_ended(record, store):
+                    return
                 results = Results(store, record.name, record.job_id)
-                if store.head(results.prefix + DONE) is None:
-                    results.put(
-                        "log.jsonl", log_of(self._records, record.job_id), media_type="application/x-ndjson"
-                    )
-                    results.close(
-                        state,
-                        reason=reason,
-                        ledger=ledger_of(self._records, record).to_json(self._settings.prices),
-                    )
+                results.put(
+                    "log.jsonl", log_of(self._records, record.job_id), media_type="application/x-ndjson"
+                )
+                results.close(
+                    state,
+                    reason=reason,
+                    ledger=ledger_of(self._records, record).to_json(self._settings.prices),
+                )
             except (StorageError, JobFailed, JobRejected) as error:
                 logger.warning("%s: done.json could not be written: %s", record.job_id, error)
         self._end(record, state, reason)

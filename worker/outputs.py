@@ -31,21 +31,20 @@ def register_output(output: Location, settings: Settings) -> None:
             return
 
 
-def known_outputs(settings: Settings) -> Iterator[Location]:
-    """Yield FRAMESIFT_OUTPUTS, and the outputs below them that jobs have used.
+def known_outputs(around: Location, settings: Settings) -> Iterator[Location]:
+    """Yield one of FRAMESIFT_OUTPUTS, and the outputs below it that jobs have used.
 
     Raises:
-        StorageError: a place cannot be listed; one that does not exist yet has none below it.
+        StorageError: the place cannot be listed; one that does not exist yet has none below it.
     """
-    for around in settings.outputs:
-        yield around
-        store = connect(around, settings, may_be_absent=True)
-        try:
-            keys = [info.key for info in store.list(OUTPUTS)]
-        except StoreMissing:
-            continue
-        for key in keys:
-            about = json.loads(store.get(key))
-            place = Location.model_validate({"url": about["url"], "connection": about["connection"]})
-            if around.contains(place):  # what lies in a bucket is data: it opens no other place
-                yield place
+    yield around
+    store = connect(around, settings, may_be_absent=True)
+    try:
+        keys = [info.key for info in store.list(OUTPUTS)]
+    except StoreMissing:
+        return
+    for key in keys:
+        about = json.loads(store.get(key))
+        place = Location.model_validate({"url": about["url"], "connection": about["connection"]})
+        if around.contains(place):  # what lies in a bucket is data: it opens no other place
+            yield place

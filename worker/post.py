@@ -1,6 +1,7 @@
 """Sends the steps of jobs into the queue, and knows which of them are waiting there."""
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from jobs.queue import KINDS, StepKind, asking_redis, queue_of, send, served
@@ -29,10 +30,12 @@ class Post:
             queue=queue_of(kind, device=record.device, priority=record.priority),
         )
 
-    def send_again(self, record: Record, step: str) -> None:
-        """Send a step that was lost, or that failed and may be tried again."""
-        self._records.sent(record.job_id, step, at=self._records.now())
-        self.send(record, step)
+    def send_again(self, record: Record, step: str) -> bool:
+        """Send a step that was lost, or that failed and may be tried again, unless it has ended meanwhile; tell whether."""
+        is_missing = self._records.sent_again(record.job_id, step, at=self._records.now())
+        if is_missing:
+            self.send(record, step)
+        return is_missing
 
     def go_on(self, record: Record) -> None:
         """Send as many chunks as the window has room for; after the last one, the selection.
@@ -48,12 +51,17 @@ class Post:
             self.send(record, "select")
 
     def waiting(self) -> set[str]:
-        """Return the task ids of all messages that no worker has taken; reads every queue whole."""
+        """Return the task ids of all messages that no worker has taken; reads every queue whole.
+
+        Whoever can write to Redis can put anything there: what is no message is not counted.
+        """
         found = set()
         for queue in served(KINDS):
             with asking_redis():
                 messages = cast("list[str]", self._records.redis.lrange(self._records.prefix + queue, 0, -1))
-            found |= {str(json.loads(message)["headers"]["id"]) for message in messages}
+            for message in messages:
+                with suppress(ValueError, TypeError, KeyError):
+                    found.add(str(json.loads(message)["headers"]["id"]))
         return found
 
 

@@ -49,8 +49,7 @@ class Reconciler:
         Raises:
             QueueDown: Redis does not answer.
         """
-        if not self._knows_its_jobs():
-            self._remember()
+        self._remember()
         waiting = self._post.waiting()
         sent = 0
         for job_id in self._records.active():
@@ -91,7 +90,7 @@ class Reconciler:
             flight = self._put_in_flight(record)
         steps = list(flight)
         leases = held(self._records.redis, [self._records.lease_key(job_id, step) for step in steps])
-        if record.cancelled and not any(leases):
+        if record.cancelled:
             self._endings.cancel(record)
             return 0
         before = self._records.now() - self._settings.lost_after_s
@@ -101,14 +100,15 @@ class Reconciler:
             if not is_held and flight[step] <= before and task_id(job_id, step) not in waiting
         ]
         tries = self._records.tries(job_id) if lost else {}
+        sent = 0
         for step in lost:
             if tries.get(step, 0) >= self._settings.max_attempts:
                 self._endings.give_up(record, step)
                 if kind_of_step(step) != "chunk":
                     return 0
             else:
-                self._post.send_again(record, step)
-        return len(lost)
+                sent += self._post.send_again(record, step)
+        return sent
 
     def _put_in_flight(self, record: Record) -> dict[str, float]:
         """Nothing of an active job is under way: whoever was about to send its next step died before it said so."""
@@ -118,47 +118,70 @@ class Reconciler:
             self._records.sent(record.job_id, record.stage, at=0.0)
         return self._records.flight(record.job_id)
 
-    def _knows_its_jobs(self) -> bool:
-        """Tell whether this is the Redis that the jobs were submitted to, and not an empty one in its place."""
-        with asking_redis():
-            return bool(self._records.redis.exists(self._records.key("epoch")))
-
     def _remember(self) -> None:
-        """Make records of the jobs and schedules that the outputs hold; jobs that are known stay as they are."""
-        found = 0
-        for place in {one.url + str(one.connection): one for one in known_outputs(self._settings)}.values():
-            store = connect(place, self._settings, may_be_absent=True)
-            try:
-                keys = [info.key for info in store.list(JOBS)]
-                schedules = [info.key for info in store.list(SCHEDULES)]
-            except StoreMissing:
-                continue
-            for record in self._jobs_in(store, place, keys):
-                _, is_new = self._records.create(record, active=not record.ended)
-                found += is_new
-                if is_new and record.ended:
-                    self._records.end(
-                        record.job_id,
-                        state=record.state,
-                        keep_days=self._settings.keep_records_days,
-                        ended_at=record.ended_at,
-                    )
-            for key in schedules:
-                self._take_back(store.get(key))
+        """Make records of what the outputs hold, unless this Redis is known to hold it all.
+
+        It does if it is the one, started once, that they were compared with before: an empty one in its place has lost
+        everything, and one that was started anew perhaps its last writes. An output that cannot be read now is read
+        at the next turn, and keeps nobody waiting.
+        """
+        epoch, server = self._records.key("epoch"), self._records.server()
         with asking_redis():
-            self._records.redis.set(self._records.key("epoch"), self._records.now())
+            if self._records.redis.get(epoch) == server:
+                return
+        found, complete = 0, True
+        for around in self._settings.outputs:
+            try:
+                for place in known_outputs(around, self._settings):
+                    found += self._remember_place(place)
+            except (FramesiftError, JobRejected, ValueError) as error:
+                logger.warning("%s: its jobs cannot be looked for: %s", around.url, error)
+                complete = False
         if found:
             logger.warning("%d jobs were found in the outputs that Redis did not know", found)
+        if complete:
+            with asking_redis():
+                self._records.redis.set(epoch, server)
+
+    def _remember_place(self, place: Location) -> int:
+        """Make records of the jobs and schedules that one output holds; what is known stays as it is. Return the new jobs."""
+        store = connect(place, self._settings, may_be_absent=True)
+        try:
+            keys = [info.key for info in store.list(JOBS)]
+            schedules = [info.key for info in store.list(SCHEDULES)]
+        except StoreMissing:
+            return 0
+        found = 0
+        for record in self._jobs_in(store, place, keys):
+            _, is_new = self._records.create(record, active=not record.ended)
+            if not is_new:
+                continue
+            found += 1
+            if record.ended:
+                self._records.end(
+                    record.job_id,
+                    state=record.state,
+                    keep_days=self._settings.keep_records_days,
+                    ended_at=record.ended_at,
+                )
+        for key in schedules:
+            self._take_back(store.get(key))
+        return found
 
     def _jobs_in(self, store: ObjectStore, place: Location, keys: list[str]) -> Iterator[Record]:
-        """Yield a record of each job of the queue that the working files of an output show, unless it is long gone."""
+        """Yield a record of each job of the queue that an output shows, unless it is known, or long gone.
+
+        The latest comes first: an idempotency key stands for the last job that was given it.
+        """
         names: dict[str, set[str]] = {}
         for key in keys:
             job_id, _, name = key.removeprefix(JOBS).partition("/")
             names.setdefault(job_id, set()).add(name)
         oldest = datetime.now(UTC).timestamp() - self._settings.keep_records_days * 86_400
-        for job_id in sorted(names):
-            if {JOB, SUBMISSION} <= names[job_id] and is_job_id(job_id) and _moment(job_id) > oldest:
+        for job_id in sorted(names, reverse=True):
+            if not ({JOB, SUBMISSION} <= names[job_id] and is_job_id(job_id) and _moment(job_id) > oldest):
+                continue
+            if self._records.find(job_id) is None:
                 try:
                     yield self._record_of(store, place, job_id)
                 except (FramesiftError, JobRejected, KeyError, ValueError) as error:

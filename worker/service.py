@@ -67,6 +67,7 @@ def serve(
         processes=max(1, gpus),
         version=__version__,
     )
+    logging.getLogger("celery.worker.request").addFilter(_in_one_line)
     app = worker_app(settings)
     app.steps["worker"].add(_turns(loop := _Loop()))
     sign = _Sign(settings, about, loop, exit_when_idle_s)
@@ -82,6 +83,13 @@ def serve(
         )
         worker.start()
     return int(worker.exitcode or 0)
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Take the stack off the news that a pool's process was killed: it shows Celery's own lines, and hides the news."""
+    if record.exc_info and "WorkerLostError" in record.getMessage():
+        record.exc_info = None
+    return True
 
 
 class _Loop:

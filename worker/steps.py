@@ -97,6 +97,7 @@ class Steps:
             return
         attempt = count_attempt(prepared.output, job_id)
         missing = {work.chunk.index: work.chunk for work in missing_work(prepared, plan.chunks, job_id)}
+        self._take_back_failed(job_id, output)
         self._records.planned(
             job_id,
             done=[chunk.index for chunk in plan.chunks if chunk.index not in missing],
@@ -251,13 +252,11 @@ class Steps:
 
     def _failed(self, record: Record, output: ObjectStore) -> dict[int, str]:
         """Return the chunks that were given up, and keep them in the bucket: a selection made again leaves out the same."""
-        key = job_key(record.job_id, FAILED)
-        if output.head(key) is not None:
-            return {int(index): why for index, why in json.loads(output.get(key)).items()}
         errors = self._records.errors(record.job_id)
         failed = {index: errors.get(str(index), "") for index in self._records.failed(record.job_id)}
         if failed:
-            output.put(key, json_bytes({str(index): why for index, why in failed.items()}), media_type=JSON)
+            body = json_bytes({str(index): why for index, why in failed.items()})
+            output.put(job_key(record.job_id, FAILED), body, media_type=JSON)
         return failed
 
     @contextmanager
@@ -278,6 +277,15 @@ class Steps:
             raise NotYet(f"the datapool {job.datapool.name!r}, to which another job is adding")
         with alone:
             yield
+
+    def _take_back_failed(self, job_id: str, output: ObjectStore) -> None:
+        """Give up the chunks that a selection of this job has left out, where the queue has forgotten them."""
+        key = job_key(job_id, FAILED)
+        if output.head(key) is None:
+            return
+        for index, why in json.loads(output.get(key)).items():
+            self._records.note_error(job_id, index, why)
+            self._records.chunk_failed(job_id, int(index))
 
     def _back_to_chunks(self, record: Record, plan: Plan, missing: list[int], events: Events) -> None:
         """The records said more than the bucket holds: what is missing is computed after all."""

@@ -7,7 +7,7 @@ A pool's processes import this module too, so the fault is in them as well. Faul
     oom            the first model call of a process lacks memory on the GPU, and so does every call on more than two images
     no-lease       leases are always free
     skew=S         this machine's clock is S seconds off
-    put-twice      every object is written twice
+    no-pdf         report.pdf is not drawn, which takes longer than all the rest of a small job
 """
 
 import datetime as datetime_module
@@ -89,6 +89,14 @@ if "poison" in FAULTS:
         return read_one(self, item)
 
     Reader._read_one = poisoned  # type: ignore[method-assign]
+
+if "no-pdf" in FAULTS:
+    from worker import report
+
+    def refuse(_: str) -> bytes:
+        raise report.PdfFailed("a test can do without")
+
+    report.render_pdf = refuse
 
 if __name__ == "__main__":
     from worker.cli import main

@@ -4,5 +4,5 @@
 set -eu
 umask 077
 users="$(mktemp)"
-printf 'user default on >%s resetchannels ~framesift:* -@all +@read +@write +@connection +@transaction +@scripting +time -@dangerous\n' "$(cat "$2")" > "$users"
+printf 'user default on >%s resetchannels ~framesift:* -@all +@read +@write +@connection +@transaction +@scripting +time -@dangerous +info\n' "$(cat "$2")" > "$users"
 exec redis-server "$1" --aclfile "$users"
