@@ -255,7 +255,7 @@ def beat() -> None:
     with exit_codes():
         import logging
 
-        from worker.beat import run_beat
+        from worker.queued.beat import run_beat
         from worker.settings import load_settings
 
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

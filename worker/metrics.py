@@ -23,8 +23,8 @@ from jobs.settings import QueueSettings
 from jobs.status import STATES
 from jobs.workers import gpu_memory_told, living_workers, serving
 from worker.lease import held
-from worker.post import kind_of_step
-from worker.totals import BUCKETS_S
+from worker.queued.post import kind_of_step
+from worker.queued.totals import BUCKETS_S
 
 logger = logging.getLogger(__name__)
 

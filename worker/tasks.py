@@ -18,11 +18,11 @@ from jobs.ids import is_job_id
 from jobs.queue import connect, make_app
 from jobs.records import Records
 from worker.device import assign_gpu
-from worker.post import Post
+from worker.queued.post import Post
 from worker.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from worker.attempts import Attempts
+    from worker.queued.attempts import Attempts
 
 MAX_CHUNKS = 2**31
 
@@ -85,9 +85,9 @@ def _attempts() -> "Attempts":
 
     What it imports takes seconds and half a gigabyte, which the process that only hands out steps does without.
     """
-    from worker.attempts import Attempts
-    from worker.endings import Endings
-    from worker.steps import Steps
+    from worker.queued.attempts import Attempts
+    from worker.queued.endings import Endings
+    from worker.queued.steps import Steps
 
     settings = load_settings()
     records = Records(connect(settings), settings.redis_prefix)

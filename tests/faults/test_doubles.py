@@ -16,7 +16,7 @@ from jobs.queue import make_app
 from jobs.settings import QueueSettings, read_settings
 from tests.deployment import REPOSITORY, Deployment, artefacts, deployment, wait_for, wait_until_ended
 from tests.worker.runs import job
-from worker.post import Post
+from worker.queued.post import Post
 from worker.storage.local import LocalStore
 
 SUBMIT = """

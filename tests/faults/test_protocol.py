@@ -15,13 +15,13 @@ from tests.photos import make_photos
 from tests.redis_server import RedisServer, redis_server
 from tests.worker.runs import job
 from worker import report
-from worker.attempts import Attempts
-from worker.endings import Endings
 from worker.lease import Lease
-from worker.post import Post
-from worker.reconcile import Reconciler
+from worker.queued.attempts import Attempts
+from worker.queued.endings import Endings
+from worker.queued.post import Post
+from worker.queued.reconcile import Reconciler
+from worker.queued.steps import Steps
 from worker.settings import Settings
-from worker.steps import Steps
 
 
 @dataclass

@@ -21,7 +21,7 @@ from tests.redis_server import RedisServer, redis_server
 from tests.servers import free_port
 from tests.worker.runs import job
 from worker.lease import Lease
-from worker.totals import skipped_totals, step_totals
+from worker.queued.totals import skipped_totals, step_totals
 
 Samples = dict[tuple[str, str], float]
 

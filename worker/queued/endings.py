@@ -16,12 +16,12 @@ from worker.events import Events
 from worker.layout import result_prefix
 from worker.lease import held
 from worker.ledger import Ledger
-from worker.post import Post, kind_of_step
 from worker.publish import DONE, EndState, Results
+from worker.queued.post import Post, kind_of_step
+from worker.queued.webhook import notify
 from worker.settings import Settings
 from worker.storage.connect import connect
 from worker.storage.store import ObjectStore
-from worker.webhook import notify
 
 logger = logging.getLogger(__name__)
 

@@ -14,14 +14,14 @@ from jobs.queue import asking_redis
 from jobs.records import Record, Records
 from jobs.schedule import Schedule, Schedules
 from jobs.spec import SelectionJob, parse_job
-from worker.endings import Endings
 from worker.errors import FramesiftError, StoreMissing
 from worker.history import JOB, SUBMISSION
 from worker.layout import JOBS, SCHEDULES, job_key, result_prefix
 from worker.lease import held
-from worker.outputs import known_outputs
-from worker.post import Post, kind_of_step, task_id
 from worker.publish import DONE, JSON
+from worker.queued.endings import Endings
+from worker.queued.outputs import known_outputs
+from worker.queued.post import Post, kind_of_step, task_id
 from worker.settings import Settings
 from worker.storage.connect import connect
 from worker.storage.store import ObjectStore

@@ -5,7 +5,7 @@ import pytest
 from jobs.errors import JobRejected
 from jobs.spec import SelectionJob, parse_job
 from tests.worker.runs import job
-from worker.allowed import refuse_other_places
+from worker.queued.allowed import refuse_other_places
 from worker.settings import Settings
 
 OUTPUTS = ["s3://curation/fleet", {"url": "s3://berlin/", "connection": "b"}]

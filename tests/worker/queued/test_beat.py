@@ -13,7 +13,7 @@ from jobs.records import Records
 from jobs.schedule import Schedules, make_schedule
 from tests.redis_server import RedisServer, redis_server
 from tests.worker.runs import job
-from worker.beat import Beat
+from worker.queued.beat import Beat
 from worker.settings import Settings, load_settings
 
 MADE = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -16,9 +16,7 @@ from jobs.ids import digest
 from jobs.records import Record, Records
 from jobs.spec import SelectionJob
 from jobs.workers import tell_gpu_memory
-from worker.allowed import refuse_other_places
 from worker.device import Device, gpu_memory
-from worker.endings import Endings, job_of, ledger_of, log_of
 from worker.errors import ObjectMissing, StoreMissing
 from worker.events import Events
 from worker.findings import findings_from_bytes, findings_to_bytes
@@ -29,18 +27,20 @@ from worker.lease import Lease, NotYet
 from worker.ledger import Meter
 from worker.manifest import Plan, Terms, plan_from_bytes, plan_to_bytes
 from worker.nothing_new import close_without_news
-from worker.outputs import register_output
-from worker.post import Post
 from worker.prepare import Prepared, prepare
 from worker.publish import DONE, JSON, Results, json_bytes
+from worker.queued.allowed import refuse_other_places
+from worker.queued.endings import Endings, job_of, ledger_of, log_of
+from worker.queued.outputs import register_output
+from worker.queued.post import Post
+from worker.queued.totals import skipped_totals
+from worker.queued.warm import Warm
 from worker.report import Ran, report
 from worker.runner import compute, freeze, missing_work
 from worker.select import select
 from worker.settings import Settings
 from worker.storage.connect import connect
 from worker.storage.store import ObjectStore
-from worker.totals import skipped_totals
-from worker.warm import Warm
 
 _INSIST_S = 60.0
 _NO_DEVICE = Device("cpu", "CPU", 1)

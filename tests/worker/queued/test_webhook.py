@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from worker.queued.webhook import notify
 from worker.settings import load_settings
-from worker.webhook import notify
 
 
 @contextmanager

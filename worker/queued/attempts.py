@@ -14,14 +14,14 @@ from functools import partial
 
 from jobs.errors import JobRejected, QueueDown, QueueError
 from jobs.records import Record, Records
-from worker.endings import Endings
 from worker.errors import AccessDenied, JobFailed, StorageError, StoreMissing
 from worker.events import Events, Fields
 from worker.lease import Lease, NotYet, Stopped
-from worker.post import kind_of_step
+from worker.queued.endings import Endings
+from worker.queued.post import kind_of_step
+from worker.queued.steps import Steps
+from worker.queued.totals import step_totals
 from worker.settings import Settings
-from worker.steps import Steps
-from worker.totals import step_totals
 
 OUTAGE_TRIES = 10
 """How many more tries a step gets for faults of a store than for its own."""

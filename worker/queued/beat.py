@@ -16,8 +16,8 @@ from jobs.records import Records
 from jobs.schedule import Schedules, Told, tick_key
 from worker.errors import FramesiftError
 from worker.lease import Lease
-from worker.post import Post
-from worker.reconcile import Reconciler
+from worker.queued.post import Post
+from worker.queued.reconcile import Reconciler
 from worker.service import SIGN_EVERY_S, touch
 from worker.settings import Settings
 
