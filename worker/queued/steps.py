@@ -33,6 +33,7 @@ from worker.queued.allowed import refuse_other_places
 from worker.queued.endings import Endings, job_of, ledger_of, log_of
 from worker.queued.outputs import register_output
 from worker.queued.post import Post
+from worker.queued.recent import Recent
 from worker.queued.totals import skipped_totals
 from worker.queued.warm import Warm
 from worker.report import Ran, report
@@ -42,6 +43,9 @@ from worker.settings import Settings
 from worker.storage.connect import connect
 from worker.storage.store import ObjectStore
 
+PLAN_BYTES = 2**28
+"""Of plans in memory, or one larger plan."""
+READY_JOBS = 8
 _INSIST_S = 60.0
 _NO_DEVICE = Device("cpu", "CPU", 1)
 _SUBMISSION_VERSION = 1
@@ -59,8 +63,9 @@ class Steps:
         self._endings = endings
         self._worker = worker
         self._warm = Warm(settings)
-        self._latest: tuple[str, bytes] | None = None
-        self._ready: tuple[tuple[str, Terms], Prepared] | None = None
+        # The next step is likely of one of the latest jobs: chunks of several take turns.
+        self._plans = Recent[bytes](PLAN_BYTES, size=len)
+        self._ready = Recent[Prepared](READY_JOBS)
 
     def do(self, step: str, record: Record, lease: Lease, events: Events) -> None:
         """Do one step of a job whose lease is held. Raises whatever keeps it from being done, and Stopped."""
@@ -238,17 +243,13 @@ class Steps:
         return plan
 
     def _prepared(self, record: Record, job: SelectionJob, terms: Terms) -> Prepared:
-        """Return the job prepared; the latest one is kept, since a model's weights are digested on the way."""
-        if self._ready is None or self._ready[0] != (record.job_id, terms):
-            self._ready = ((record.job_id, terms), prepare(job, self._settings, terms=terms))
-        return self._ready[1]
+        """Return the job prepared; a model's weights are digested on the way."""
+        return self._ready.get((record.job_id, terms), lambda: prepare(job, self._settings, terms=terms))
 
     def _plan_bytes(self, record: Record, job: SelectionJob) -> bytes:
-        """Return plan.parquet; the latest one is kept, since the next chunk is likely of the same job."""
-        if self._latest is None or self._latest[0] != record.job_id:
-            output = connect(job.datasource.output, self._settings, may_be_absent=True)
-            self._latest = (record.job_id, output.get(job_key(record.job_id, PLAN)))
-        return self._latest[1]
+        """Return plan.parquet."""
+        output = connect(job.datasource.output, self._settings, may_be_absent=True)
+        return self._plans.get(record.job_id, lambda: output.get(job_key(record.job_id, PLAN)))
 
     def _failed(self, record: Record, output: ObjectStore) -> dict[int, str]:
         """Return the chunks that were given up, and keep them in the bucket: a selection made again leaves out the same."""
