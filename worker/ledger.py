@@ -14,6 +14,7 @@ from worker.storage.store import ObjectStore
 
 _READS = frozenset({"GET", "HEAD"})
 _HOUR_S = 3600.0
+_STAGES = ("plan", "embed", "select", "report")
 
 Spent = dict[str, float]
 """Amounts by name: `requests.GET`, `bytes_read`, `bytes_written`, `cpu_worker_s`, `gpu_worker_s`."""
@@ -56,7 +57,7 @@ class Ledger:
     def to_json(self, prices: Prices) -> dict[str, Any]:
         """Return the ledger as done.json has it; `cost` is there where a price is set."""
         told = {
-            "stages": {name: _told(spent) for name, spent in self.stages.items()},
+            "stages": {name: _told(self.stages[name]) for name in _STAGES if name in self.stages},
             "total": _told(self.total),
         }
         cost = cost_of(self.total, prices)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jobs.client import Client
+from jobs.ids import digest
 from jobs.queue import connect, make_app
 from jobs.records import Records
 from tests.photos import make_photos
@@ -234,3 +235,28 @@ def test_redis__that_loses_everything_during_a_step_loses_no_job(
     machine.run(job_id)
     assert machine.told(job_id)["state"] == machine.client.status(job_id).state == "done"
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_datapool__is_joined_by_one_selection_at_a_time(machine: Machine) -> None:
+    make_photos(machine.folder / "in", 8)
+    first = machine.submit(datapool={"name": "fleet"})
+    machine.run(first)
+    second = machine.submit(datapool={"name": "fleet"}, seed=1)
+    machine.run(second, until="select")
+    store = machine.folder / "out"
+    key = machine.records.key("lease", "datapool", digest(f"{store}/", "fleet"))
+    another = Lease(machine.records.redis, key, 60)
+    assert another.take()
+    machine.attempts.run(second, "select")
+    told = machine.client.status(second)
+    assert (told.state, told.waits_for) == ("running", "the datapool 'fleet', to which another job is adding")
+    assert machine.records.tries(second)["select"] == 0, "waiting counted as a try"
+    machine.records.redis.delete(key)
+    machine.run(second)
+    told = machine.client.status(second)
+    assert (told.state, told.waits_for) == ("done", None)
+    assert machine.records.redis.exists(key) == 0
+    comparing = machine.submit(datapool={"name": "fleet", "update": False}, seed=2)
+    assert another.take()
+    machine.run(comparing)
+    assert machine.client.status(comparing).state == "done"
