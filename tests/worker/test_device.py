@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,15 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from worker.device import Device, choose_device, cpu_count, is_out_of_memory, memory_bytes, precision_of
+from worker.device import (
+    Device,
+    assign_gpu,
+    choose_device,
+    cpu_count,
+    is_out_of_memory,
+    memory_bytes,
+    precision_of,
+)
 from worker.errors import JobFailed
 
 
@@ -108,3 +117,32 @@ def test_memory_bytes__keeps_to_the_limit_of_its_container(
     monkeypatch.setattr("worker.device._MEMORY_LIMITS", (tmp_path / "memory.max", tmp_path / "none"))
     assert (memory_bytes() == 12345678) == is_limited
     assert memory_bytes() > 0
+
+
+@pytest.mark.parametrize(
+    ("allowed", "index", "left"),
+    [
+        ("GPU-a,GPU-b", 0, "GPU-a"),
+        ("GPU-a, GPU-b", 1, "GPU-b"),
+        ("2,5,7", 4, "5"),
+        ("3", 1, "3"),
+        ("", 0, ""),
+    ],
+)
+def test_assign_gpu__gives_each_process_one_of_those_allowed(
+    monkeypatch: pytest.MonkeyPatch, allowed: str, index: int, left: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", allowed)
+    assign_gpu(index)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == left
+
+
+@pytest.mark.parametrize(("count", "left"), [(0, None), (1, None), (2, "1"), (4, "1")])
+def test_assign_gpu__where_all_are_allowed(
+    monkeypatch: pytest.MonkeyPatch, count: int, left: str | None
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "to be restored")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr("worker.device._gpus_by_driver", lambda: count)
+    assign_gpu(1)
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == left
