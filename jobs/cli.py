@@ -110,6 +110,8 @@ def list_jobs(
         if as_json:
             _print_json([one.model_dump(mode="json") for one in jobs])
             return
+        if not jobs:
+            err.print("no jobs", markup=False)
         for one in jobs:
             progress = f"{one.chunks.done:,}/{one.chunks.total:,} chunks" if one.chunks else ""
             facts = (one.job_id, f"{one.state:<9}", f"{one.stage or '':<6}", f"{progress:<16}", one.name)
@@ -168,12 +170,9 @@ def add_schedule(
 ) -> None:
     """Submit a job again and again. With `datasource.process: new` each run reads only what is new."""
     with exit_codes():
-        from jobs.schedule import make_schedule
-
-        schedule = make_schedule(
+        schedule = _client().add_schedule(
             name, cron=cron, timezone=timezone, job=_read(job_file), priority=_priority(priority)
         )
-        _client().add_schedule(schedule)
         out.print(f"{name}: next at {moment(schedule.next_tick(datetime.now(UTC)))}", markup=False)
 
 
@@ -185,6 +184,8 @@ def list_schedules(*, as_json: AsJson = False) -> None:
         if as_json:
             _print_json([one.model_dump(mode="json") for one in found])
             return
+        if not found:
+            err.print("no schedules", markup=False)
         for one in found:
             out.print(visible(of_schedule(one)), markup=False)
 

@@ -1,23 +1,26 @@
 """Submit jobs to the queue and follow them: the same verbs as the command line, for programs."""
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from jobs.contract import shown
-from jobs.errors import JobRejected, NoSuchJob, QueueError
+from jobs.errors import JobRejected, NoSuchJob, QueueDown, QueueError
 from jobs.ids import is_job_id, new_job_id
-from jobs.queue import connect, make_app, queue_of, send
+from jobs.queue import PRIORITIES, connect, make_app, queue_of, send
 from jobs.records import Record, Records
-from jobs.schedule import Schedule, Schedules
+from jobs.schedule import Schedule, Schedules, make_schedule
 from jobs.settings import QueueSettings, read_settings
 from jobs.spec import Job, SelectionJob, canonical_json, parse_job
 from jobs.status import ChunkProgress, JobStatus, Priority, State, WorkerRate
 from jobs.workers import living_workers, serving
 
 MAX_KEY = 200
+
+logger = logging.getLogger(__name__)
 
 
 class Client:
@@ -61,6 +64,8 @@ class Client:
             raise JobRejected(f"kind: {parsed.kind!r} cannot be queued; choose selection")
         if not parsed.datasource.output.is_s3 and not parsed.datasource.output.path.is_absolute():
             raise JobRejected("datasource.output: a queued job needs an absolute folder")
+        if priority not in PRIORITIES:
+            raise JobRejected(f"priority: should be one of {', '.join(PRIORITIES)} (got {shown(priority)})")
         text = canonical_json(parsed)
         now = datetime.now(UTC)
         while True:
@@ -91,7 +96,7 @@ class Client:
         return self._told(self._records.load(_job_id(job_id)))
 
     def list(self, *, limit: int = 20, state: State | None = None) -> list[JobStatus]:
-        """Return the latest jobs, latest first; those in a state only, where one is given."""
+        """Return the latest jobs, latest first; those in a state only, where one is given. Damaged records are left out."""
         found: list[JobStatus] = []
         offset = 0
         while len(found) < limit:
@@ -99,8 +104,15 @@ class Client:
             if not ids:
                 break
             offset += len(ids)
-            records = [record for one in ids if (record := self._records.find(one)) is not None]
-            found += [self._told(record) for record in records if state is None or record.state == state]
+            for job_id in ids:
+                try:
+                    record = self._records.find(job_id)
+                    if record is not None and state in {None, record.state}:
+                        found.append(self._told(record))
+                except QueueDown:
+                    raise
+                except QueueError as error:
+                    logger.warning("%s", error)
         return found[:limit]
 
     def cancel(self, job_id: str, *, reason: str = "") -> JobStatus:
@@ -127,7 +139,7 @@ class Client:
     def logs(self, job_id: str, *, start: int = 0) -> Sequence[dict[str, Any]]:
         """Return the events of a job from number `start` on, as log.jsonl has them."""
         self._records.load(_job_id(job_id))
-        return [json.loads(line) for line in self._records.read_log(job_id, start=start)]
+        return [_event(line) for line in self._records.read_log(job_id, start=start)]
 
     def watch(
         self, job_id: str, *, every_s: float = 1.0, timeout_s: float | None = None
@@ -152,9 +164,23 @@ class Client:
         *_, last = self.watch(job_id, every_s=every_s, timeout_s=timeout_s)
         return last
 
-    def add_schedule(self, schedule: Schedule) -> None:
-        """Add a schedule, or put it in the place of the one with its name."""
+    def add_schedule(
+        self,
+        name: str,
+        *,
+        cron: str,
+        job: Job | Mapping[str, Any] | str | bytes,
+        timezone: str = "UTC",
+        priority: Priority = "normal",
+    ) -> Schedule:
+        """Submit a job at the minutes that a cron expression names; a schedule of this name is replaced.
+
+        Raises:
+            JobRejected: the job, the expression, the time zone or the name is wrong.
+        """
+        schedule = make_schedule(name, cron=cron, timezone=timezone, job=job, priority=priority)
         self.schedules.add(schedule)
+        return schedule
 
     def run_now(self, name: str) -> JobStatus:
         """Submit the job of a schedule now, besides its times.
@@ -163,7 +189,9 @@ class Client:
             QueueError: there is no such schedule.
         """
         schedule = self.schedules.get(name)
-        return self.submit(schedule.job, priority=schedule.priority, schedule=name)
+        status = self.submit(schedule.job, priority=schedule.priority, schedule=name)
+        self.schedules.note(name, job=status.job_id)  # the next tick waits for it, as for another tick's
+        return status
 
     def _same(self, job_id: str, text: str, key: str) -> JobStatus:
         """Return the job that an idempotency key stands for."""
@@ -241,10 +269,18 @@ class Client:
         return f"a worker of the queue {queue}; none is alive"
 
 
-def _checked(key: str | None) -> str:
+def _event(line: str) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    return event if isinstance(event, dict) else {"event": "unreadable", "line": line[:200]}
+
+
+def _checked(key: object) -> str:
     if key is None:
         return ""
-    if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
+    if not isinstance(key, str) or not 1 <= len(key) <= MAX_KEY or not key.isprintable():
         raise JobRejected(
             f"idempotency key: should be 1 to {MAX_KEY} printable characters (got {shown(key)})"
         )

@@ -4,7 +4,8 @@ JobRejected        the job is wrong: trying it again cannot help
 SettingsWrong      this machine's settings say something that cannot be
 QueueError         the queue did not do what was asked
 ├── QueueDown      Redis cannot be reached, or refuses
-└── NoSuchJob      the queue does not know the job
+├── NoSuchJob      the queue does not know the job
+└── DamagedRecord  what the queue knows of a job cannot be
 """
 
 
@@ -26,3 +27,7 @@ class QueueDown(QueueError):
 
 class NoSuchJob(QueueError):
     """The queue does not know this job."""
+
+
+class DamagedRecord(QueueError):
+    """What the queue knows of a job cannot be; nobody works on it."""

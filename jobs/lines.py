@@ -41,7 +41,7 @@ def in_lines(status: JobStatus) -> list[str]:
         "images": f"{status.images_read:,} of {status.images_to_read:,} read"
         if status.images_to_read is not None
         else None,
-        "rate": f"{status.images_per_s:,.1f} images/s by {status.workers} workers"
+        "rate": f"{status.images_per_s:,.1f} images/s by {status.workers} worker{'s' * (status.workers != 1)}"
         if status.images_per_s
         else None,
         "slowest": f"{slowest.worker}, {slowest.images_per_s:,.1f} images/s" if slowest else None,

@@ -13,13 +13,13 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from celery import Celery
 from kombu.entity import Exchange, Queue
 from kombu.exceptions import OperationalError
-from redis import Redis, RedisError
+from redis import DataError, Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 
-from jobs.errors import QueueDown, SettingsWrong
+from jobs.errors import QueueDown, QueueError, SettingsWrong
 from jobs.settings import QueueSettings, secret_from
 from jobs.status import JobDevice, Priority
 
@@ -31,6 +31,7 @@ KINDS: tuple[QueueKind, ...] = ("cpu", "cuda", "gpu")
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 STEPS: tuple[StepKind, ...] = ("plan", "chunk", "select", "report")
 _SOCKET = {"socket_timeout": 30, "socket_connect_timeout": 10, "socket_keepalive": True}
+_SHOWN = 300
 _ANSWER_S = 5.0
 """Seconds that a request of our own may take; all are short."""
 
@@ -60,6 +61,8 @@ def connect(settings: QueueSettings) -> "Redis":
     Raises:
         SettingsWrong: there is no FRAMESIFT_REDIS_URL, or its password file cannot be read.
     """
+    if settings.redis_ca_file and not settings.redis_ca_file.is_file():
+        raise SettingsWrong(f"FRAMESIFT_REDIS_CA_FILE: no such file: {settings.redis_ca_file}")
     tls = {"ssl_ca_certs": str(settings.redis_ca_file)} if settings.redis_ca_file else {}
     client: Redis = Redis.from_url(
         _url(settings),
@@ -77,11 +80,22 @@ def connect(settings: QueueSettings) -> "Redis":
 
 @contextmanager
 def asking_redis() -> Iterator[None]:
-    """Turn what can go wrong between here and Redis into QueueDown; no text of it holds a password."""
+    """Turn what can go wrong between here and Redis into QueueDown; no text of it holds a password.
+
+    What Redis holds and should not, a value of another type for example, is a QueueError: to ask again would not help.
+    """
     try:
         yield
     except (RedisError, OperationalError, OSError) as error:
-        raise QueueDown(f"Redis does not answer as it should: {error}") from error
+        text = str(error)[:_SHOWN]
+        if (
+            isinstance(error, DataError)
+            or "WRONGTYPE" in text
+            or "user_script" in text
+            or "not an integer" in text
+        ):
+            raise QueueError(f"Redis holds what it should not: {text}") from error
+        raise QueueDown(f"Redis does not answer as it should: {text}") from error
 
 
 def make_app(

@@ -23,7 +23,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
-from jobs.errors import NoSuchJob
+from pydantic import TypeAdapter, ValidationError
+
+from jobs.errors import DamagedRecord, NoSuchJob
 from jobs.queue import asking_redis
 from jobs.status import ENDED, JobDevice, Priority, Stage, State
 
@@ -78,11 +80,11 @@ class Record:
         return bool(self.cancel)
 
 
-_NUMBERS: dict[str, type] = {
-    one.name: one.type if isinstance(one.type, type) else {"int": int, "float": float}[str(one.type)]
-    for one in fields(Record)
-    if one.type in {int, float, "int", "float"}
-}
+_NUMBERS = [
+    one.name for one in fields(Record) if str(one.type) in {"int", "float"} or one.type in {int, float}
+]
+_LARGEST = 1e11
+"""Above every number of a record; so many seconds are 3,000 years."""
 
 _CREATE = """
 local known = ARGV[1] ~= '' and redis.call('GET', KEYS[2])
@@ -320,7 +322,7 @@ class Records:
         """Return how often each step was begun."""
         with asking_redis():
             found = cast("dict[str, str]", self.redis.hgetall(self._job(job_id, "tries")))
-        return {step: int(count) for step, count in found.items()}
+        return {step: int(count) for step, count in found.items() if count.isdigit()}
 
     def note_error(self, job_id: str, step: str, text: str) -> None:
         """Keep the last error of a step."""
@@ -380,9 +382,9 @@ class Records:
         names = sorted({field.rpartition("|")[0] for field in found})
         return {
             name: (
-                int(found.get(f"{name}|chunks", 0)),
-                int(found.get(f"{name}|images", 0)),
-                float(found.get(f"{name}|seconds", 0.0)),
+                int(_amount(found.get(f"{name}|chunks", "0"))),
+                int(_amount(found.get(f"{name}|images", "0"))),
+                _amount(found.get(f"{name}|seconds", "0")),
             )
             for name in names
         }
@@ -404,7 +406,7 @@ class Records:
         """Return the counters of the deployment."""
         with asking_redis():
             found = cast("dict[str, str]", self.redis.hgetall(self.key("totals")))
-        return {name: float(amount) for name, amount in found.items()}
+        return {name: _amount(amount) for name, amount in found.items()}
 
     def add_usage(self, job_id: str, stage: str, usage: Mapping[str, float]) -> None:
         """Add requests, bytes and seconds to what a stage of a job has cost."""
@@ -423,7 +425,7 @@ class Records:
         stages: dict[str, dict[str, float]] = {}
         for field, amount in sorted(found.items()):
             stage, _, name = field.partition("|")
-            stages.setdefault(stage, {})[name] = float(amount)
+            stages.setdefault(stage, {})[name] = _amount(amount)
         return stages
 
     def log(self, job_id: str, lines: Iterable[str]) -> None:
@@ -504,9 +506,25 @@ def _written(record: Record) -> dict[str, str]:
 
 def _read(job_id: str, found: Mapping[str, str]) -> Record:
     known = {one.name for one in fields(Record)}
-    values: dict[str, Any] = {
-        name: _NUMBERS[name](value) if name in _NUMBERS else value
-        for name, value in found.items()
-        if name in known
-    }
-    return Record(job_id=job_id, **values)
+    values = {name: value for name, value in found.items() if name in known}
+    try:
+        record = _as_record.validate_python({**values, "job_id": job_id})
+        numbers = [float(getattr(record, name)) for name in _NUMBERS]
+    except (ValidationError, OverflowError) as error:
+        where = error.errors()[0]["loc"][0] if isinstance(error, ValidationError) else "a number"
+        raise DamagedRecord(f"the record of {job_id} is damaged at {where}; nobody works on it") from error
+    if not all(0 <= number < _LARGEST for number in numbers):
+        raise DamagedRecord(f"the record of {job_id} is damaged at a number; nobody works on it")
+    return record
+
+
+def _amount(text: str) -> float:
+    """Return a number that is only told to people; what is none counts as 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if abs(number) < _LARGEST * 1e9 else 0.0
+
+
+_as_record = TypeAdapter(Record)

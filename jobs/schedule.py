@@ -1,5 +1,6 @@
 """Nightly schedules: a job, a cron expression and a time zone; one run a tick, however many look at the clock."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from jobs.records import Records
 
 FORMAT_VERSION = 1
+
+logger = logging.getLogger(__name__)
+_OF_THE_MACHINE = {"localtime", "posixrules", "Factory"}
+"""Zones that say something else on every machine."""
 CATCH_UP = timedelta(hours=6)
 """How late a missed tick may still be made up for."""
 
@@ -39,7 +44,7 @@ class Schedule(BaseModel):
     @classmethod
     def _known_zone(cls, name: str) -> str:
         try:
-            ZoneInfo(name)
+            ZoneInfo("" if name in _OF_THE_MACHINE else name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise refusal(f"{shown(name)} is no time zone; give one such as Europe/Berlin or UTC") from error
         return name
@@ -95,20 +100,23 @@ class Schedules:
     def __init__(self, records: "Records") -> None:
         self._records = records
         self._key = records.key("schedules")
+        self._removed = records.key("schedules", "removed")
 
     def add(self, schedule: Schedule) -> None:
         """Add a schedule, or put it in the place of the one with its name."""
+        former = self._find(schedule.name)
         with asking_redis():
             pipe = self._records.redis.pipeline()
             pipe.hset(self._key, schedule.name, schedule.model_dump_json())
-            pipe.srem(self._records.key("schedules", "removed"), schedule.name)
+            if former is not None and former.job != schedule.job:
+                pipe.sadd(self._removed, former.model_dump_json())
             pipe.execute()
 
     def get(self, name: str) -> Schedule:
         """Return a schedule.
 
         Raises:
-            QueueError: there is none of this name.
+            QueueError: there is none of this name, or it is damaged.
         """
         with asking_redis():
             text = cast("str | None", self._records.redis.hget(self._key, name))
@@ -117,56 +125,66 @@ class Schedules:
             raise QueueError(
                 f"no schedule {name!r}; there {'are ' + ', '.join(names) if names else 'is none'}{did_you_mean(name, names)}"
             )
-        return Schedule.model_validate_json(text)
+        found = _schedule(text)
+        if found is None:
+            raise QueueError(f"the schedule {name!r} is damaged; remove it and add it again")
+        return found
 
     def all(self) -> list[Told]:
-        """Return every schedule with what became of it, by name."""
+        """Return every schedule with what became of it, by name; one that is damaged is left out, and logged."""
         with asking_redis():
             found = cast("dict[str, str]", self._records.redis.hgetall(self._key))
             known = cast(
                 "dict[str, str]", self._records.redis.hgetall(self._records.key("schedules", "facts"))
             )
+        schedules = {name: _schedule(text) for name, text in sorted(found.items())}
         return [
             Told(
-                schedule=Schedule.model_validate_json(text),
+                schedule=schedule,
                 last_due=_moment(known.get(f"{name}|due")),
                 last_job=known.get(f"{name}|job"),
                 last_done=_moment(known.get(f"{name}|done")),
                 skipped=known.get(f"{name}|skipped") or None,
             )
-            for name, text in sorted(found.items())
+            for name, schedule in schedules.items()
+            if schedule is not None
         ]
 
     def remove(self, name: str) -> None:
-        """Remove a schedule; its jobs stay.
+        """Remove a schedule, damaged or not; its jobs stay.
 
         Raises:
             QueueError: there is none of this name.
         """
-        schedule = self.get(name)
+        former = self._find(name)
         with asking_redis():
             pipe = self._records.redis.pipeline()
             pipe.hdel(self._key, name)
-            # The reconciler deletes its copy in the bucket, and needs the place for it.
-            pipe.hset(self._records.key("schedules", "removed"), name, schedule.model_dump_json())
+            if former is not None:  # the beat deletes its copy in the bucket, and needs the place for it
+                pipe.sadd(self._removed, former.model_dump_json())
             pipe.hdel(
                 self._records.key("schedules", "facts"),
                 *(f"{name}|{part}" for part in ("due", "job", "done", "skipped")),
             )
-            pipe.execute()
+            is_gone = pipe.execute()[0]
+        if not is_gone:
+            self.get(name)
 
-    def removed(self) -> dict[str, Schedule]:
-        """Return the schedules that were removed and whose copies may still be in the bucket."""
+    def removed(self) -> list[Schedule]:
+        """Return the schedules that were removed or replaced, and whose copies may still be in the bucket."""
         with asking_redis():
-            found = cast(
-                "dict[str, str]", self._records.redis.hgetall(self._records.key("schedules", "removed"))
-            )
-        return {name: Schedule.model_validate_json(text) for name, text in found.items()}
+            found = cast("set[str]", self._records.redis.smembers(self._removed))
+        return [schedule for text in sorted(found) if (schedule := _schedule(text)) is not None]
 
-    def forget_removed(self, name: str) -> None:
+    def forget_removed(self, schedule: Schedule) -> None:
         """Note that nothing is left of a removed schedule."""
         with asking_redis():
-            self._records.redis.hdel(self._records.key("schedules", "removed"), name)
+            self._records.redis.srem(self._removed, schedule.model_dump_json())
+
+    def _find(self, name: str) -> Schedule | None:
+        with asking_redis():
+            text = cast("str | None", self._records.redis.hget(self._key, name))
+        return None if text is None else _schedule(text)
 
     def note(self, name: str, **facts: str) -> None:
         """Keep what became of a schedule: `due`, `done` (seconds), `job`, `skipped`."""
@@ -210,5 +228,17 @@ def tick_key(name: str, tick: datetime) -> str:
     return f"schedule:{name}:{tick.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
 
 
+def _schedule(text: str) -> Schedule | None:
+    """Return the schedule that Redis holds, or None where it holds something else."""
+    try:
+        return Schedule.model_validate_json(text)
+    except ValidationError as error:
+        logger.warning("a schedule in Redis is damaged: %s", error.errors()[0]["msg"])
+        return None
+
+
 def _moment(seconds: str | None) -> datetime | None:
-    return datetime.fromtimestamp(float(seconds), UTC) if seconds else None
+    try:
+        return datetime.fromtimestamp(float(seconds), UTC) if seconds else None
+    except (ValueError, OverflowError, OSError):
+        return None

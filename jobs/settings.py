@@ -1,9 +1,11 @@
 """Settings of this machine, and how they are read: FRAMESIFT_* variables and the TOML file in FRAMESIFT_CONFIG; never a job."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
@@ -47,8 +49,17 @@ class QueueSettings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _a_redis_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not url.get_secret_value().startswith(("redis://", "rediss://")):
+        """Refuse what cannot be one, without a word of it: a part may be the password."""
+        if url is None:
+            return None
+        text = url.get_secret_value()
+        if not text.startswith(("redis://", "rediss://")):
             raise ValueError("should start with redis:// or rediss://")
+        if not _is_address(text):
+            raise ValueError(
+                "should be redis://[user[:password]@]host[:port][/number], with '/', '@' and ':' of a password written"
+                " as %2F, %40 and %3A"
+            )
         return url
 
     @classmethod
@@ -65,6 +76,16 @@ class QueueSettings(BaseSettings):
         config = os.environ.get("FRAMESIFT_CONFIG")
         toml = (TomlConfigSettingsSource(settings_cls, Path(config)),) if config else ()
         return (init_settings, env_settings, *toml)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    database = re.fullmatch(r"(/[0-9]{0,4})?", parts.path)
+    return bool(parts.hostname and has_port and database) and not parts.query and not parts.fragment
 
 
 S = TypeVar("S", bound=QueueSettings)
@@ -107,10 +128,11 @@ def _described(
 ) -> str:
     """Return one line: the variable or the key, what is wrong and, unless it may be a secret, the value."""
     path = [str(part) for part in error["loc"]]
-    variable = f"FRAMESIFT_{'__'.join(path).upper()}"
+    variables = {f"FRAMESIFT_{'__'.join(path[:end]).upper()}" for end in range(1, len(path) + 1)}
+    variable = max(variables & {name.upper() for name in os.environ}, key=len, default=None)
     if path[0] in arguments:
         where = f"settings: {'.'.join(path)}"
-    elif variable in {name.upper() for name in os.environ}:
+    elif variable is not None:
         where = variable
     else:
         where = f"{file or 'settings'}: {'.'.join(path)}"

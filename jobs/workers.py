@@ -1,9 +1,10 @@
 """Which workers are alive: each says so every few seconds, by the clock of Redis."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jobs.queue import asking_redis
 
@@ -60,12 +61,13 @@ def gpu_memory_told(records: "Records") -> dict[str, tuple[int, int]]:
     now = records.now()
     with asking_redis():
         found = cast("dict[str, str]", records.redis.hgetall(records.key("gpus")))
-    told = {process: text.split() for process, text in found.items()}
-    return {
-        process: (int(used), int(total))
-        for process, (used, total, at) in told.items()
-        if now - float(at) < 3600
-    }
+    told: dict[str, tuple[int, int]] = {}
+    for process, text in found.items():
+        with suppress(ValueError):  # whoever can write to Redis can write anything
+            used, total, at = text.split()
+            if now - float(at) < 3600:
+                told[process] = (int(used), int(total))
+    return told
 
 
 def living_workers(records: "Records") -> list[Worker]:
@@ -78,7 +80,11 @@ def living_workers(records: "Records") -> list[Worker]:
             if names
             else []
         )
-    return [Worker.model_validate_json(text) for text in found if text]
+    workers = []
+    for text in found:
+        with suppress(ValidationError):
+            workers.append(Worker.model_validate_json(text or ""))
+    return workers
 
 
 def serving(workers: Iterable[Worker], queue: str) -> Sequence[Worker]:

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from jobs.client import Client
-from jobs.schedule import make_schedule
 from tests.deployment import Deployment, deployment, wait_until_ended
 from tests.photos import make_photos
 from tests.worker.runs import job
@@ -35,7 +34,7 @@ def test_three_nights__read_only_what_is_new_and_complement_what_was_kept(runnin
     client = running.client()
     document = job(running.inputs, running.outputs, datapool={"name": "fleet"})
     document["datasource"]["process"] = "new"
-    client.add_schedule(make_schedule("nightly", cron="0 2 * * *", timezone="Europe/Berlin", job=document))
+    client.add_schedule("nightly", cron="0 2 * * *", timezone="Europe/Berlin", job=document)
 
     first_keys = set(make_photos(running.inputs, 24, prefix="monday/"))
     first = night(running, client)

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import (
@@ -15,7 +16,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from jobs.errors import JobRejected, QueueDown
+from jobs.errors import DamagedRecord, JobRejected, QueueDown
 from jobs.queue import KINDS, STEPS, asking_redis, connect, queue_of, served
 from jobs.records import Record, Records
 from jobs.schedule import Schedules
@@ -23,7 +24,7 @@ from jobs.settings import QueueSettings
 from jobs.status import STATES
 from jobs.workers import gpu_memory_told, living_workers, serving
 from worker.lease import held
-from worker.queued.post import kind_of_step
+from worker.queued.post import is_step, kind_of_step
 from worker.queued.totals import BUCKETS_S
 
 logger = logging.getLogger(__name__)
@@ -37,12 +38,21 @@ class QueueCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return all metrics; a scrape costs some requests to Redis for each job that has not ended."""
-        try:
-            found = [*self._queues(), *self._jobs(), *self._totals(), *self._gpus(), *self._schedules()]
-        except QueueDown as error:
-            logger.warning("metrics: %s", error)
-            found = []
-        return [_gauge("redis_up", "1 if Redis answered this scrape", float(bool(found))), *found]
+        found: list[Metric] = []
+        is_up = True
+        for part in (self._queues, self._jobs, self._totals, self._gpus, self._schedules):
+            try:
+                found += part()
+            except QueueDown as error:
+                logger.warning("metrics: %s", error)
+                is_up = False
+                break
+            except Exception as error:  # noqa: BLE001  # a damaged record costs the numbers that it is in
+                logger.warning("metrics: %s: %s", type(error).__name__, error)
+        return [
+            _gauge("redis_up", "1 if Redis answered this scrape", float(is_up)),
+            *(found if is_up else []),
+        ]
 
     def _queues(self) -> Iterator[Metric]:
         messages = {}
@@ -74,9 +84,11 @@ class QueueCollector(Collector):
     def _running(self) -> Iterator[str]:
         """Yield the queue of each step whose lease is held."""
         for job_id in self._records.active():
-            record = self._records.find(job_id)
+            record = None
+            with suppress(DamagedRecord):
+                record = self._records.find(job_id)
             if record is not None:
-                steps = list(self._records.flight(job_id))
+                steps = [step for step in self._records.flight(job_id) if is_step(step)]
                 keys = [self._records.lease_key(job_id, step) for step in steps]
                 for step, is_held in zip(steps, held(self._records.redis, keys), strict=True):
                     if is_held:

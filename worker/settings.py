@@ -7,7 +7,14 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from jobs.datasource import Location
@@ -164,10 +171,16 @@ class Settings(QueueSettings):
     @field_validator("outputs", "inputs", mode="before")
     @classmethod
     def _locations(cls, given: Any) -> Any:
-        """Accept `s3://a/, s3://b/c/`, and a JSON list of URLs and {url, connection}."""
-        if not isinstance(given, str):
-            return given
-        return json.loads(given) if given.startswith("[") else [p for p in re.split(r"[,\s]+", given) if p]
+        """Accept `s3://a/, s3://b/c/`, and JSON: {url, connection}, or a list of these and of URLs. No relative path."""
+        places = given
+        if isinstance(given, str):
+            places = json.loads(given) if given[:1] in {"[", "{"} else re.findall(r"[^,\s]+", given)
+        places = [places] if isinstance(places, dict) else places
+        for place in places:
+            url = place.get("url") if isinstance(place, dict) else place
+            if isinstance(url, str) and not url.startswith(("/", "s3:", "file:")):
+                raise ValueError(f"should be s3://bucket/prefix/ or an absolute path (got {url!r})")
+        return places
 
 
 def load_settings(**overrides: Any) -> Settings:

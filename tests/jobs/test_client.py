@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from jobs import Client
-from jobs.errors import JobRejected, NoSuchJob, QueueDown, QueueError
+from jobs.errors import DamagedRecord, JobRejected, NoSuchJob, QueueDown, QueueError
 from jobs.queue import KINDS, served
 from jobs.records import Records
-from jobs.schedule import make_schedule
 from jobs.workers import Worker, tell_alive
 from tests.redis_server import RedisServer
 from tests.worker.runs import job
@@ -75,6 +74,7 @@ def test_submit__a_key_of_another_job_is_refused(client: Client) -> None:
         ),
         (JOB, "", "idempotency key: should be 1 to 200"),
         (JOB, "a\nb", "idempotency key: should be 1 to 200"),
+        (JOB, 7, "idempotency key: should be 1 to 200"),
         ("{" + " " * 2**20 + "}", None, "job: "),
     ],
 )
@@ -198,7 +198,7 @@ def test_a_queue_that_is_not_there() -> None:
 
 def test_schedules__are_added_replaced_listed_and_removed(client: Client) -> None:
     for cron in ("0 2 * * *", "0 3 * * *"):
-        client.add_schedule(make_schedule("nightly", cron=cron, timezone="UTC", job=JOB))
+        client.add_schedule("nightly", cron=cron, job=JOB)
     (told,) = client.schedules.all()
     assert (told.schedule.cron, told.last_job) == ("0 3 * * *", None)
     assert client.run_now("nightly").schedule == "nightly"
@@ -206,4 +206,50 @@ def test_schedules__are_added_replaced_listed_and_removed(client: Client) -> Non
         client.run_now("nightli")
     client.schedules.remove("nightly")
     assert client.schedules.all() == []
-    assert set(client.schedules.removed()) == {"nightly"}
+    assert [one.cron for one in client.schedules.removed()] == ["0 3 * * *"]
+    client.add_schedule("other", cron="0 3 * * *", job=JOB)
+    assert [told.schedule.name for told in client.schedules.all()] == ["other"]
+
+
+def test_schedules__one_that_moves_leaves_its_former_place(client: Client) -> None:
+    client.add_schedule("nightly", cron="0 2 * * *", job=JOB)
+    client.add_schedule("nightly", cron="0 2 * * *", job=job("s3://recordings/", "s3://elsewhere/"))
+    (former,) = client.schedules.removed()
+    assert "curation" in former.job
+
+
+def test_what_somebody_wrote_into_redis__is_named_and_costs_itself_alone(
+    client: Client, records: Records
+) -> None:
+    good, bad = client.submit(JOB).job_id, client.submit({**JOB, "seed": 1}).job_id
+    redis = records.redis
+    for field, value in [
+        ("chunks", "abc"),
+        ("state", "banana"),
+        ("submitted_at", "nan"),
+        ("ended_at", "1e300"),
+    ]:
+        before = redis.hget(f"framesift:job:{bad}", field)
+        redis.hset(f"framesift:job:{bad}", field, value)
+        with pytest.raises(DamagedRecord, match=f"the record of {bad} is damaged"):
+            client.status(bad)
+        assert [one.job_id for one in client.list()] == [good]
+        redis.hset(f"framesift:job:{bad}", field, before or "0")
+    redis.hset("framesift:schedules", "broken", "{")
+    client.add_schedule("nightly", cron="0 2 * * *", job=JOB)
+    assert [told.schedule.name for told in client.schedules.all()] == ["nightly"]
+    client.schedules.remove("broken")
+    redis.hset("framesift:schedules:facts", mapping={"nightly|due": "1e300", "nightly|done": "abc"})
+    assert client.schedules.all()[0].last_due is None
+    redis.rpush(f"framesift:job:{good}:log", "not JSON")
+    assert client.logs(good) == [{"event": "unreadable", "line": "not JSON"}]
+    redis.delete(f"framesift:job:{good}:tries")
+    redis.set(f"framesift:job:{good}:tries", "of another type")
+    with pytest.raises(QueueError, match="Redis holds what it should not"):
+        records.tries(good)
+
+
+def test_submit__a_priority_that_is_none_is_refused_before_anything_is_kept(client: Client) -> None:
+    with pytest.raises(JobRejected, match="priority: should be one of high, normal, low"):
+        client.submit(JOB, priority="urgent")  # type: ignore[arg-type]
+    assert client.list() == []

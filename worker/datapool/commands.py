@@ -4,14 +4,14 @@ import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.errors import JobRejected
 from jobs.visible import visible
 from worker.rendering.text import plural
-from worker.terminal import exit_codes, out
+from worker.terminal import err, exit_codes, out
 
 if TYPE_CHECKING:
     from worker.datapool.contents import Contents
@@ -31,11 +31,18 @@ def list_(*, output: Output, connection: Connection = None, as_json: AsJson = Fa
     """List the datapools under an output, with sizes reckoned from the names of their files."""
     with exit_codes():
         from worker.datapool.version import datapool_names, existing_version
+        from worker.errors import JobFailed
         from worker.space import described
 
         store = _connected(output, connection)
-        found = [existing_version(store, name, at="NAME") for name in datapool_names(store)]
-        rows = [{"name": one.name, "samples": one.reckoned, "model": described(one.about)} for one in found]
+        rows: list[dict[str, Any]] = []
+        for name in datapool_names(store):
+            try:
+                one = existing_version(store, name, at="NAME")
+            except JobFailed as error:  # one that is damaged keeps no other from being listed
+                err.print(visible(f"{name}: {error}"), style="yellow", markup=False)
+                continue
+            rows.append({"name": one.name, "samples": one.reckoned, "model": described(one.about)})
         if as_json:
             out.print_json(json.dumps(rows))
             return

@@ -17,7 +17,7 @@ def refuse_other_places(job: SelectionJob, settings: Settings) -> None:
     output, source, listing = job.datasource.output, job.datasource.input, job.datasource.listing
     if not _is_below(output, settings.outputs):
         raise JobRejected(
-            f"datasource.output: {output.url} is below none of FRAMESIFT_OUTPUTS: {_listed(settings.outputs)}"
+            f"datasource.output: {_shown(output)} is below none of FRAMESIFT_OUTPUTS: {_listed(settings.outputs)}"
         )
     _refuse_input(source, settings, at="datasource.input")
     if listing is not None:
@@ -26,7 +26,9 @@ def refuse_other_places(job: SelectionJob, settings: Settings) -> None:
 
 def _refuse_input(place: Location | ListingObject, settings: Settings, *, at: str) -> None:
     if settings.inputs and not _is_below(place, settings.inputs):
-        raise JobRejected(f"{at}: {place.url} is below none of FRAMESIFT_INPUTS: {_listed(settings.inputs)}")
+        raise JobRejected(
+            f"{at}: {_shown(place)} is below none of FRAMESIFT_INPUTS: {_listed(settings.inputs)}"
+        )
     if not settings.inputs and not place.is_s3:
         raise JobRejected(
             f"{at}: {place.url} is on the worker's machine; FRAMESIFT_INPUTS names no folder that a queued job may read"
@@ -38,4 +40,8 @@ def _is_below(place: Location | ListingObject, allowed: Iterable[Location]) -> b
 
 
 def _listed(places: Iterable[Location]) -> str:
-    return ", ".join(one.url for one in places) or "none is set"
+    return ", ".join(map(_shown, places)) or "none is set"
+
+
+def _shown(place: Location | ListingObject) -> str:
+    return place.url if place.connection is None else f"{place.url} by connection {place.connection!r}"

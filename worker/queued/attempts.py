@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from jobs.errors import JobRejected, QueueDown, QueueError
+from jobs.errors import JobRejected, NoSuchJob, QueueDown, QueueError
 from jobs.records import Record, Records
 from worker.errors import AccessDenied, JobFailed, StorageError, StoreMissing
 from worker.events import Events, Fields
@@ -95,7 +95,7 @@ class Attempts:
             self._stopped(job_id, step, stopped)
         except NotYet as wanted:
             self._wait(job_id, step, wanted)
-        except QueueError:  # Redis is away, or has lost the job: no fault of the step
+        except (QueueDown, NoSuchJob):  # Redis is away, or has lost the job: no fault of the step
             with suppress(QueueDown):
                 self._records.unbegin(job_id, step)
             raise

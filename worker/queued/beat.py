@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from jobs.client import Client
-from jobs.errors import JobRejected, QueueError
+from jobs.errors import JobRejected, QueueDown, QueueError
 from jobs.queue import connect, make_app
 from jobs.records import Records
 from jobs.schedule import Schedules, Told, tick_key
@@ -18,6 +18,7 @@ from worker.errors import FramesiftError
 from worker.lease import Lease
 from worker.queued.post import Post
 from worker.queued.reconcile import Reconciler
+from worker.queued.schedule_copies import ScheduleCopies
 from worker.service import SIGN_EVERY_S, touch
 from worker.settings import Settings
 
@@ -37,6 +38,7 @@ class Beat:
             settings, self._records, Post(make_app(settings), self._records, window=settings.window)
         )
         self._schedules = Schedules(self._records)
+        self._copies = ScheduleCopies(settings, self._schedules)
         self._client = Client(settings)
 
     def run(self, ended: threading.Event) -> None:
@@ -69,10 +71,12 @@ class Beat:
             for told in self._schedules.all():
                 try:
                     self.tick(told, now)
-                except (JobRejected, QueueError) as error:
+                except QueueDown:
+                    raise
+                except Exception as error:  # noqa: BLE001  # whatever is wrong with one schedule, the others are seen to
                     logger.warning("schedule %s: %s", told.schedule.name, error)
                     self._schedules.note(told.schedule.name, skipped=str(error))
-            self._reconciler.keep_schedules()
+            self._copies.keep()
 
     def tick(self, told: Told, now: datetime) -> None:
         """Submit a schedule's job if a tick is due: one job a tick, however many beats see it, however often.

@@ -1,6 +1,5 @@
 """How queued jobs end: done.json in the bucket, the record in the queue, and whoever wants to be told."""
 
-import json
 import logging
 import time
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from worker.lease import held
 from worker.ledger import Ledger
 from worker.publish import DONE, EndState, Results
 from worker.queued.post import Post, kind_of_step
+from worker.queued.stored import ended_from
 from worker.queued.webhook import notify
 from worker.settings import Settings
 from worker.storage.connect import connect
@@ -79,9 +79,9 @@ class Endings:
         key = result_prefix(record.name, record.job_id) + DONE
         if output.head(key) is None:
             return False
-        about = json.loads(output.get(key))
+        about = ended_from(output.get(key), at=output.url + key)
         self._records.change(record.job_id, result_url=output.url + result_prefix(record.name, record.job_id))
-        self._end(record, about["state"], about.get("reason") or "")
+        self._end(record, about.state, about.reason or "")
         return True
 
     def _close(self, record: Record, state: EndState, reason: str) -> None:

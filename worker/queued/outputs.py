@@ -1,7 +1,9 @@
 """Which places a deployment writes to: what it needs to find its jobs again when the queue has forgotten them."""
 
-import json
+import logging
 from collections.abc import Iterator
+
+from pydantic import BaseModel, Field
 
 from jobs.datasource import Location
 from jobs.ids import digest
@@ -13,6 +15,14 @@ from worker.storage.connect import connect
 
 OUTPUTS = f"{PRIVATE}outputs/"
 FORMAT_VERSION = 1
+
+logger = logging.getLogger(__name__)
+
+
+class _Marker(BaseModel):
+    format_version: int = Field(default=FORMAT_VERSION, ge=1, le=FORMAT_VERSION)
+    url: str
+    connection: str | None
 
 
 def register_output(output: Location, settings: Settings) -> None:
@@ -26,8 +36,8 @@ def register_output(output: Location, settings: Settings) -> None:
             store = connect(around, settings, may_be_absent=True)
             key = f"{OUTPUTS}{digest(output.url)}.json"
             if store.head(key) is None:
-                about = {"format_version": FORMAT_VERSION, "url": output.url, "connection": output.connection}
-                store.put(key, json.dumps(about).encode(), media_type=JSON)
+                about = _Marker(url=output.url, connection=output.connection)
+                store.put(key, about.model_dump_json().encode(), media_type=JSON)
             return
 
 
@@ -44,7 +54,11 @@ def known_outputs(around: Location, settings: Settings) -> Iterator[Location]:
     except StoreMissing:
         return
     for key in keys:
-        about = json.loads(store.get(key))
-        place = Location.model_validate({"url": about["url"], "connection": about["connection"]})
+        try:
+            about = _Marker.model_validate_json(store.get(key))
+            place = Location(url=about.url, connection=about.connection)
+        except ValueError:
+            logger.warning("%s%s: not the mark of an output", store.url, key)
+            continue
         if around.contains(place):  # what lies in a bucket is data: it opens no other place
             yield place

@@ -4,7 +4,6 @@ Each ends by saying what comes next: the plan sends the first chunks, a chunk th
 selection, that the report.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -34,6 +33,7 @@ from worker.queued.endings import Endings, job_of, ledger_of, log_of
 from worker.queued.outputs import register_output
 from worker.queued.post import Post
 from worker.queued.recent import Recent
+from worker.queued.stored import Submission, failed_from
 from worker.queued.totals import skipped_totals
 from worker.queued.warm import Warm
 from worker.report import Ran, report
@@ -48,7 +48,6 @@ PLAN_BYTES = 2**28
 READY_JOBS = 8
 _INSIST_S = 60.0
 _NO_DEVICE = Device("cpu", "CPU", 1)
-_SUBMISSION_VERSION = 1
 
 
 class Steps:
@@ -218,15 +217,14 @@ class Steps:
 
     def _accept(self, record: Record, job: SelectionJob, output: ObjectStore) -> None:
         """Make the job durable: what the record says of its submission, then job.json."""
-        about = {
-            "format_version": _SUBMISSION_VERSION,
-            "idempotency_key": record.idempotency_key,
-            "priority": record.priority,
-            "schedule": record.schedule,
-            "submitted_at": record.submitted_at,
-        }
+        about = Submission(
+            idempotency_key=record.idempotency_key,
+            priority=record.priority,
+            schedule=record.schedule,
+            submitted_at=record.submitted_at,
+        )
         register_output(job.datasource.output, self._settings)
-        output.put(job_key(record.job_id, SUBMISSION), json_bytes(about), media_type=JSON)
+        output.put(job_key(record.job_id, SUBMISSION), json_bytes(about.model_dump()), media_type=JSON)
         output.put(job_key(record.job_id, JOB), record.job.encode(), media_type=JSON)
         if record.state == "submitted":
             self._records.change(record.job_id, state="accepted", accepted_at=self._records.now())
@@ -284,9 +282,9 @@ class Steps:
         key = job_key(job_id, FAILED)
         if output.head(key) is None:
             return
-        for index, why in json.loads(output.get(key)).items():
-            self._records.note_error(job_id, index, why)
-            self._records.chunk_failed(job_id, int(index))
+        for index, why in failed_from(output.get(key), at=output.url + key).items():
+            self._records.note_error(job_id, str(index), why)
+            self._records.chunk_failed(job_id, index)
 
     def _back_to_chunks(self, record: Record, plan: Plan, missing: list[int], events: Events) -> None:
         """The records said more than the bucket holds: what is missing is computed after all."""

@@ -14,6 +14,7 @@ from jobs.schedule import Schedules, make_schedule
 from tests.redis_server import RedisServer, redis_server
 from tests.worker.runs import job
 from worker.queued.beat import Beat
+from worker.queued.stored import Submission
 from worker.settings import Settings, load_settings
 
 MADE = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -41,7 +42,7 @@ def settings(server: RedisServer, tmp_path: Path) -> Settings:
         now=MADE,
         priority="low",
     )
-    Client(settings).add_schedule(nightly)
+    Client(settings).schedules.add(nightly)
     return settings
 
 
@@ -102,3 +103,66 @@ def test_beat__keeps_a_copy_in_the_output_and_takes_it_back(settings: Settings, 
     server.client().flushall()
     beat.turn(MADE)
     assert client.schedules.all() == []
+
+
+def test_beat__writes_nothing_for_a_schedule_outside_its_outputs(settings: Settings, tmp_path: Path) -> None:
+    client, beat = Client(settings), Beat(settings)
+    client.add_schedule("evil", cron="0 2 * * *", job=job(tmp_path / "in", tmp_path / "evil"))
+    client.add_schedule("zzz", cron="0 2 * * *", job=job(tmp_path / "in", tmp_path / "out" / "below"))
+    beat.turn(MADE)
+    assert not (tmp_path / "evil").exists()
+    assert (tmp_path / "out" / "below" / ".framesift" / "schedules" / "zzz.json").is_file()
+    (tmp_path / "evil" / ".framesift" / "schedules").mkdir(parents=True)
+    (tmp_path / "evil" / ".framesift" / "schedules" / "evil.json").write_text("somebody else's")
+    client.schedules.remove("evil")
+    beat.turn(MADE)
+    assert (tmp_path / "evil" / ".framesift" / "schedules" / "evil.json").is_file()
+    assert client.schedules.removed() == []
+
+
+def test_beat__takes_back_schedules_of_their_own_output_only(
+    settings: Settings, server: RedisServer, tmp_path: Path
+) -> None:
+    client, beat = Client(settings), Beat(settings)
+    client.add_schedule("below", cron="0 2 * * *", job=job(tmp_path / "in", tmp_path / "out" / "below"))
+    beat.turn(MADE)
+    copies = tmp_path / "out" / ".framesift" / "schedules"
+    planted = make_schedule(
+        "planted", cron="* * * * *", timezone="UTC", job=job(tmp_path / "in", tmp_path / "x")
+    )
+    (copies / "planted.json").write_text(planted.model_dump_json())
+    (copies / "garbage.json").write_text("[]")
+    (tmp_path / "out" / ".framesift" / "outputs" / "0.json").write_text("null")
+    server.client().flushall()
+    beat.turn(MADE)
+    assert [told.schedule.name for told in client.schedules.all()] == ["below", "nightly"]
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "7", "{", '{"format_version": "1"}', '{"format_version": 2}'])
+def test_beat__garbage_in_the_bucket_costs_itself_alone(
+    settings: Settings, server: RedisServer, tmp_path: Path, body: str
+) -> None:
+    client, beat = Client(settings), Beat(settings)
+    good = client.submit(job(tmp_path / "in", tmp_path / "out"))
+    jobs = tmp_path / "out" / ".framesift" / "jobs"
+    submission = Submission(idempotency_key="", priority="normal", schedule="", submitted_at=1.0)
+    for job_id in (good.job_id, f"{good.job_id[:16]}-bbbbbbbbbbbb", "20269999T999999Z-cccccccccccc"):
+        (jobs / job_id).mkdir(parents=True)
+        (jobs / job_id / "job.json").write_text(records_of(settings).load(good.job_id).job)
+        is_good = job_id == good.job_id
+        (jobs / job_id / "submission.json").write_text(submission.model_dump_json() if is_good else body)
+    server.client().flushall()
+    beat.turn(MADE)
+    assert [one.job_id for one in client.list()] == [good.job_id]
+
+
+def test_beat__a_damaged_record_keeps_no_other_job_waiting(settings: Settings, server: RedisServer) -> None:
+    client, records = Client(settings), records_of(settings)
+    document = records.redis  # one connection is enough
+    good, bad = (client.submit(client.schedules.get("nightly").job).job_id for _ in range(2))
+    document.hset(f"framesift:job:{bad}", "chunks", "abc")
+    document.zadd(f"framesift:job:{good}:flight", {"banana": 1.0, " ": 1.0})
+    document.delete("framesift:cpu.low", "framesift:cpu")
+    records.sent(good, "plan", at=0.0)
+    Beat(settings).turn(MADE)
+    assert server.client().llen("framesift:cpu") == 1, "the lost step was not sent again"
