@@ -22,6 +22,7 @@ from jobs.records import Records
 from jobs.workers import Worker, tell_alive, tell_gone
 from worker import __version__
 from worker.device import choose_device
+from worker.queued.messages import CheckedMessages
 from worker.settings import Settings
 from worker.tasks import worker_app, worker_name
 
@@ -70,6 +71,7 @@ def serve(
     logging.getLogger("celery.worker.request").addFilter(_in_one_line)
     app = worker_app(settings)
     app.steps["worker"].add(_turns(loop := _Loop()))
+    app.steps["consumer"].add(CheckedMessages)
     sign = _Sign(settings, about, loop, exit_when_idle_s)
     with sign:
         worker = app.Worker(

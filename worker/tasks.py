@@ -25,31 +25,30 @@ if TYPE_CHECKING:
     from worker.queued.attempts import Attempts
 
 MAX_CHUNKS = 2**31
-CHECKED = "worker.queued.requests:CheckedRequest"
 
 logger = logging.getLogger(__name__)
 
 
-@shared_task(name="framesift.plan", Request=CHECKED)
+@shared_task(name="framesift.plan")
 def plan(job_id: str) -> None:
     """List a job's input and send its first chunks; also what a cancelled job is sent."""
     _run(job_id, "plan")
 
 
-@shared_task(name="framesift.chunk", Request=CHECKED)
+@shared_task(name="framesift.chunk")
 def chunk(job_id: str, index: int) -> None:
     """Compute one chunk of a job."""
     is_index = type(index) is int and 0 <= index < MAX_CHUNKS
     _run(job_id, str(index) if is_index else "")
 
 
-@shared_task(name="framesift.select", Request=CHECKED)
+@shared_task(name="framesift.select")
 def select(job_id: str) -> None:
     """Select from a job's finished chunks."""
     _run(job_id, "select")
 
 
-@shared_task(name="framesift.report", Request=CHECKED)
+@shared_task(name="framesift.report")
 def report(job_id: str) -> None:
     """Draw a job's report."""
     _run(job_id, "report")

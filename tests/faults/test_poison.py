@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,11 @@ def test_worker__drops_messages_that_mean_nothing(running: Deployment, calm: dic
         for queue in ("cpu", "gpu"):
             app.send_task(task, args=args, queue=queue)
     redis = running.redis.client()
+    app.send_task("framesift.plan", args=[job_id], queue="cuda.low")  # an envelope to put something else into
+    envelope = json.loads(redis.lpop("framesift:cuda.low"))
+    for body in ("[]", "{}", "7", "null", "[[], {}]", "not JSON"):
+        broken = {**envelope, "body": b64encode(body.encode()).decode()}
+        redis.lpush("framesift:gpu", json.dumps(broken))
     for text in NO_MESSAGES:
         redis.lpush("framesift:cuda", text)  # which no worker here serves, but the reconciler looks through
     assert wait_until_ended(client, job_id).state == "done"

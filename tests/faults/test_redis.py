@@ -10,7 +10,6 @@ import pytest
 
 from jobs.client import Client
 from jobs.errors import QueueError
-from jobs.schedule import make_schedule
 from tests.deployment import (
     LEASE_S,
     LOST_AFTER_S,
@@ -115,10 +114,9 @@ def test_redis__that_has_lost_everything_is_told_by_the_outputs(
     running: Deployment, client: Client, calm: dict[str, Any], record_property: Note
 ) -> None:
     job_id, output = begin(running, "flushed", idempotency_key="monday")
-    schedule = make_schedule(
+    schedule = client.add_schedule(
         "nightly", cron="0 2 1 1 *", timezone="Europe/Berlin", job=job(running.inputs, output)
     )
-    client.add_schedule(schedule)
     copy = output / ".framesift" / "schedules" / "nightly.json"
     wait_for(copy.is_file, "the copy of the schedule")
     before = client.status(job_id)

@@ -210,6 +210,8 @@ def test_run__ctrl_c_leaves_a_job_that_goes_on(tmp_path: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell lets what it starts in the background ignore Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  # no thread is there
     )
     while process.poll() is None and not list(tmp_path.glob("out/.framesift/chunks/*/*.parquet")):
         time.sleep(0.002)
