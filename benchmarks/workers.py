@@ -24,11 +24,11 @@ from tests.deployment import deployment, wait_for, wait_until_ended
 from tests.photos import make_photos
 from tests.worker.runs import job
 
-BATCH = 8
-SLEEP_S = 2.0
+BATCH = 4
+SLEEP_S = 0.8
 SETTINGS = {
     "FRAMESIFT_BATCH_SIZE": str(BATCH),
-    "FRAMESIFT_CHUNK_SOURCES": "8",
+    "FRAMESIFT_CHUNK_SOURCES": "16",
     "FRAMESIFT_WINDOW": "64",
     "FRAMESIFT_LEASE_S": "30",
     "FRAMESIFT_LOST_AFTER_S": "60",
@@ -50,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if asked.only != "computing":
             photos = Path(folder) / "photos"
-            make_photos(photos, 32 if quick else 320)
+            make_photos(photos, 32 if quick else 192)
             sys.stdout.write(
                 f"waiting: a call on {BATCH} images takes {SLEEP_S} s, so a worker does {BATCH / SLEEP_S:g} images/s at most\n"
             )
