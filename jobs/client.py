@@ -62,8 +62,6 @@ class Client:
         parsed = parse_job(job) if isinstance(job, Mapping | str | bytes) else job
         if not isinstance(parsed, SelectionJob):
             raise JobRejected(f"kind: {parsed.kind!r} cannot be queued; choose selection")
-        if not parsed.datasource.output.is_s3 and not parsed.datasource.output.path.is_absolute():
-            raise JobRejected("datasource.output: a queued job needs an absolute folder")
         if priority not in PRIORITIES:
             raise JobRejected(f"priority: should be one of {', '.join(PRIORITIES)} (got {shown(priority)})")
         text = canonical_json(parsed)
