@@ -129,7 +129,8 @@ def plan(
             out.print_json(json.dumps(planned.as_json()))
             return
         out.print(f"plan      {planned.plan}", markup=False)
-        out.print(f"chunks    {planned.chunks:,}, index 0 to {planned.chunks - 1}", markup=False)
+        indices = f", index 0 to {planned.chunks - 1}" if planned.chunks else ": nothing is new"
+        out.print(f"chunks    {planned.chunks:,}{indices}", markup=False)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Runs a job in this process, step after step: the embedded default, with no broker."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -76,6 +77,7 @@ def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
         made = run_until_selected(prepared, events, reader=reader, device=device, ledger=ledger, fresh=fresh)
         if isinstance(made, NothingNew):
             return _nothing_new(made)
+        began = time.monotonic()
         published = report(
             made.plan,
             made.findings,
@@ -86,6 +88,7 @@ def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
             seen=seen_set(prepared.job, prepared.source),
             events=events,
         )
+        events.emit("stage_finished", stage="report", duration_s=round(time.monotonic() - began, 3))
     return Outcome(
         job_id=made.results.job_id,
         result_url=made.results.url,
