@@ -1,9 +1,11 @@
 """The optional blocks of a selection job, beside the selection itself."""
 
 import json
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from jobs.contract import Contract, Flag, Number, Whole, refusal
 from jobs.datasource import Location
@@ -45,26 +47,73 @@ class Embedding(Contract):
 
 
 class Sampling(Contract):
-    """Which frames of a video are samples: exactly one of its keys is given."""
+    """Which frames of a video are samples: exactly one of its keys. The word `all` or `keyframes` alone means frames."""
 
-    every_s: Number | None = Field(
-        default=None, gt=0, le=86_400, description="one frame each so many seconds"
+    frames: Literal["all", "keyframes"] | None = Field(
+        default=None, description="all frames, or those that decode without any other"
     )
-    every_frames: Whole | None = Field(
-        default=None, ge=1, le=1_000_000, description="each so manieth frame; 1: all"
+    fps: Number | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description="so many a second: the frame that is displayed at each moment",
     )
+    every: Whole | None = Field(
+        default=None, ge=1, le=10_000_000, description="the first displayed frame, then each so manieth"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word_alone(cls, given: Any) -> Any:
+        return {"frames": given} if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Sampling":
-        if (self.every_s is None) == (self.every_frames is None):
-            raise refusal("give exactly one of every_s, every_frames")
+        given = [name for name in ("frames", "fps", "every") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise refusal("give all, keyframes, or exactly one of fps, every")
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Allow the word alone."""
+        whole = handler.resolve_ref_schema(handler(core_schema))
+        return {
+            "title": whole["title"],
+            "description": whole["description"],
+            "anyOf": [{"enum": ["all", "keyframes"]}, dict(whole)],
+        }
+
+
+class NearIdentical(Contract):
+    """Which frames are so much like the last one that was kept that they are not worth embedding."""
+
+    max_difference: Number = Field(
+        default=2.0,
+        ge=0,
+        le=255,
+        description="mean difference of grey values (0 to 255) in 32 x 32 fields, up to which a frame is left out",
+    )
 
 
 class Video(Contract):
     """What to do with videos."""
 
-    sampling: Sampling = Field(description="which frames are samples")
+    sampling: Sampling = Field(default=Sampling(frames="all"), description="which frames are samples")
+    exact_index: Flag = Field(
+        default=True,
+        description="number the frames of every video exactly: one without an index is read once more for it; false:"
+        " frames of such a video are named by their timestamp where that saves reading it",
+    )
+    drop_near_identical: NearIdentical | None = Field(
+        default=None,
+        description="leave out frames that look like the last one kept, before they are embedded; null: keep all",
+    )
+    output_image_format: Literal["png", "jpg", "webp"] | None = Field(
+        default=None, description="write the selected frames as images of this format; null: write none"
+    )
 
 
 class Datapool(Contract):
@@ -94,13 +143,19 @@ class JobLimits(Contract):
     """Bounds for this job. They may only lower those of the machine."""
 
     max_object_bytes: Whole | None = Field(
-        default=None, ge=1, le=2**63 - 1, description="largest object that is downloaded"
+        default=None, ge=1, le=2**63 - 1, description="largest image that is downloaded"
+    )
+    max_video_bytes: Whole | None = Field(
+        default=None, ge=1, le=2**63 - 1, description="largest video that is looked at"
     )
     max_pixels: Whole | None = Field(
         default=None, ge=1, le=2**63 - 1, description="largest width x height that is decoded"
     )
     decode_timeout_s: Number | None = Field(
-        default=None, gt=0, le=86_400, description="seconds until a decode is killed"
+        default=None,
+        gt=0,
+        le=86_400,
+        description="seconds without an image, or without a frame, until a decode is killed",
     )
     max_failed_chunks: Whole = Field(
         default=0, ge=0, le=1_000_000, description="chunks that may fail before the job does"

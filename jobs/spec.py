@@ -32,7 +32,7 @@ class SelectionJob(_Job):
         description="how many samples, and which; LightlyOne's selection_config fits here"
     )
     embedding: Embedding = Field(default=Embedding(), description="how samples become vectors")
-    video: Video | None = Field(default=None, description="what to do with videos")
+    video: Video = Field(default=Video(), description="what to do with videos")
     datapool: Datapool | None = Field(default=None, description="what earlier jobs have kept")
     predictions: Predictions | None = Field(default=None, description="predictions to read")
     metadata: CustomMetadata | None = Field(default=None, description="your own metadata to read")

@@ -8,12 +8,33 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a video: the frames of one stream with start <= pts < end, in displayed order.
+
+    `start` and `end` are timestamps of key frames in units of the stream's time base; None means the first and the last
+    frame. `first_index` is how many frames are displayed before it, `frames` how many the whole video has, and `origin`
+    the first displayed timestamp, from which sampling by time counts; None where nobody has counted.
+    """
+
+    stream: int
+    start: int | None = None
+    end: int | None = None
+    first_index: int | None = None
+    frames: int | None = None
+    origin: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """One listed object of a datasource: its key below the input, its opaque ETag and its size in bytes."""
+    """One listed object of a datasource: its key below the input, its opaque ETag and its size in bytes.
+
+    A long video is planned as several of these, each with its own segment.
+    """
 
     key: str
     etag: str
     size: int
+    segment: Segment | None = None
 
 
 class SkipReason(StrEnum):
@@ -23,6 +44,10 @@ class SkipReason(StrEnum):
     TOO_MANY_BYTES = "too_many_bytes"
     TOO_MANY_PIXELS = "too_many_pixels"
     NOT_AN_IMAGE = "not_an_image"
+    NOT_A_VIDEO = "not_a_video"
+    NO_FRAMES = "no_frames"
+    BAD_TIMESTAMPS = "bad_timestamps"
+    FRAMES_MISSING = "frames_missing"
     UNSUPPORTED_FORMAT = "unsupported_format"
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
@@ -73,7 +98,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What one image gave. `width` and `height` are the original's after orientation, in pixels.
+    """What one image or frame gave. `width` and `height` are the original's after orientation, in pixels.
 
     `measures` maps a measure's name to its value at the size named in `seen_px` (width, height);
     `full_measures` holds those taken from the full-size pixels. `pixels` is (h, w, 3) uint8 RGB, ready for the

@@ -104,6 +104,9 @@ class Settings(QueueSettings):
     inflight_bytes: int = Field(
         default=512 * 2**20, ge=2**20, description="bytes of undecoded objects in memory"
     )
+    video_cache_bytes: int = Field(
+        default=256 * 2**20, ge=2**25, description="bytes of videos in memory that are being read"
+    )
     memory_bytes: int = Field(
         default=0,
         ge=0,

@@ -39,7 +39,6 @@ def _missing(place: str, what: str, available: str = "") -> str:
 
 def _in_blocks(job: SelectionJob) -> Iterator[str]:
     blocks = {
-        "video": "sampling of videos",
         "predictions": "reading predictions",
         "metadata": "reading metadata of your own",
     }

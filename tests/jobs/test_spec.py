@@ -63,7 +63,7 @@ FULL: dict[str, Any] = {
         "protected": {"query": {"job": "test"}, "radius": 0.1},
     },
     "embedding": {"model": {"type": "timm", "name": "vit"}, "dimension": None, "normalize": False},
-    "video": {"sampling": {"every_s": 0.5}},
+    "video": {"sampling": {"fps": 2}},
     "datapool": {"name": "kept"},
     "predictions": {"location": "s3://predictions/"},
     "metadata": {},
@@ -104,7 +104,8 @@ def test_parse_job__smallest_has_the_documented_defaults() -> None:
     assert job.selection.mode == "objective_product"
     assert job.limits.max_failed_chunks == 0
     assert job.report.images == "thumb"
-    assert (job.video, job.datapool, job.predictions, job.metadata) == (None, None, None, None)
+    assert job.video.sampling.frames == "all"
+    assert (job.datapool, job.predictions, job.metadata) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_parse_job__lightlyone_examples(path: Path) -> None:
         ),
         (
             {**SMALLEST, "video": {"sampling": {}}},
-            "video.sampling: give exactly one of every_s, every_frames",
+            "video.sampling: give all, keyframes, or exactly one of fps, every",
         ),
         ({**SMALLEST, "limits": {"max_pixel": 1}}, "did you mean 'max_pixels'?"),
         (

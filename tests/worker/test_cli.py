@@ -162,7 +162,7 @@ def test_schema__is_the_copy_in_docs() -> None:
         ({"datasource": {"input": "ftp://x", "output": "/tmp/x"}}, "datasource.input"),
         ({"datasource": {"input": "s3://in-bucket/", "output": {"url": "s3://out-bucket/", "connection": "mine"}}}, "mine"),
         ({"datasource": {"input": "/data", "output": "/data/out"}}, "datasource.output"),
-        ({"video": {"sampling": {"every_s": 1}}}, "video"),
+        ({"predictions": {}}, "predictions"),
     ],
 )  # fmt: skip
 def test_run__a_wrong_job_is_refused_in_one_line(

@@ -161,7 +161,6 @@ def test_refuse_unsupported__strategies(given: dict[str, Any], strategy: dict[st
 @pytest.mark.parametrize(
     ("block", "value"),
     [
-        ("video", {"sampling": {"every_s": 1}}),
         ("predictions", {}),
         ("metadata", {}),
     ],

@@ -57,9 +57,9 @@ IMAGE_EXTENSIONS: frozenset[str] = frozenset([*_DECODED, *_REFUSED])
 """Lower case, with the dot: every format that is decoded, and those that are recognised and refused."""
 
 VIDEO_EXTENSIONS: frozenset[str] = frozenset(
-    [".mp4", ".m4v", ".hevc", ".mpg", ".mpeg", ".avi", ".mov", ".webm", ".mkv"]
+    [".mp4", ".m4v", ".hevc", ".mpg", ".mpeg", ".avi", ".mov", ".webm", ".mkv", ".ts", ".h264", ".h265"]
 )
-"""LightlyOne's list, and Matroska."""
+"""LightlyOne's list, Matroska, MPEG transport streams, and raw streams by their other names."""
 
 Kind = Literal["image", "video", "other"]
 
