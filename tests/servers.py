@@ -108,13 +108,14 @@ def free_port() -> int:
 class Fault:
     """What happens to one answer.
 
-    `status`: the answer, with `body` or else an error of `code`; the server is not asked. `keep_bytes`: the body ends after so many bytes;
+    `status`: the answer, with `body` or else an error of `code`, and `headers`; the server is not asked. `keep_bytes`: the body ends after so many bytes;
     its length is stated as before unless `honest`. `reset`: the connection is reset at that point instead of closed.
     """
 
     status: int | None = None
     code: str = "InternalError"
     body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
     keep_bytes: int | None = None
     honest: bool = False
     reset: bool = False
@@ -169,7 +170,8 @@ class _Relay(BaseHTTPRequestHandler):
         time.sleep(fault.delay_s)
         if fault.status is not None:
             error = f"<Error><Code>{fault.code}</Code><Message>on purpose</Message></Error>".encode()
-            self._answer(fault.status, [("Content-Type", "application/xml")], fault.body or error, Fault())
+            headers = [("Content-Type", "application/xml"), *fault.headers]
+            self._answer(fault.status, headers, fault.body or error, Fault())
         else:
             self._answer(*self._asked(proxy.upstream, body), fault)
 

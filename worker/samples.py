@@ -102,7 +102,8 @@ class Decoded:
 
     `measures` maps a measure's name to its value at the size named in `seen_px` (width, height);
     `full_measures` holds those taken from the full-size pixels. `pixels` is (h, w, 3) uint8 RGB, ready for the
-    model, or None where no embedding was asked for. `thumbnail` is a JPEG, or None where none was asked for.
+    model, or None where no embedding was asked for. `thumbnail` is a JPEG, and `image` the whole picture in the format
+    asked for; None where none was asked for.
     """
 
     format: str
@@ -113,3 +114,4 @@ class Decoded:
     full_measures: dict[str, float | int | str]
     pixels: NDArray[np.uint8] | None
     thumbnail: bytes | None = None
+    image: bytes | None = None

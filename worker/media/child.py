@@ -5,9 +5,10 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 
-from worker.media.frames import packed, receive, send
+from worker.media.frames import packed, receive, send, to_json
 from worker.media.images import DecodeRequest, decode
 from worker.media.limits import Limits
 
@@ -19,7 +20,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Serve until the parent closes the socket or dies."""
+    """Decode images until the parent closes the socket or dies."""
+    serve(_serve)
+
+
+def serve(answer: Callable[[socket.socket, Limits], None]) -> None:
+    """Confine this process, tell the parent that it is ready, then answer until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the socket
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -31,7 +37,7 @@ def main() -> None:
     _confine(limits)
     try:
         send(connection, b"{}")
-        _serve(connection, limits)
+        answer(connection, limits)
     except MemoryError:
         raise SystemExit(OUT_OF_MEMORY_STATUS) from None
     except ConnectionError:
@@ -41,7 +47,8 @@ def main() -> None:
 def _serve(connection: socket.socket, limits: Limits) -> None:
     while (frame := receive(connection)) is not None:
         header, body = frame
-        send(connection, *packed(decode(bytes(body), _request(header), limits)))
+        result, blobs = packed(decode(bytes(body), _request(header), limits))
+        send(connection, to_json(result), *blobs)
 
 
 def _confine(limits: Limits) -> None:

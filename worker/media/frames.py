@@ -40,10 +40,11 @@ def receive(connection: socket, *, deadline: float | None = None) -> tuple[bytes
     return None if header is None or blob is None else (bytes(header), blob)
 
 
-def packed(result: Decoded | Skipped) -> tuple[bytes, memoryview, bytes]:
-    """Return a result as a header, its pixels and its thumbnail."""
+def packed(result: Decoded | Skipped) -> tuple[dict[str, Any], tuple[bytes | memoryview, ...]]:
+    """Return a result as what JSON can hold, and its pixels, thumbnail and image."""
     if isinstance(result, Skipped):
-        return _json({"reason": result.reason, "detail": result.detail}), memoryview(b""), b""
+        return {"reason": result.reason, "detail": result.detail}, ()
+    pixels = memoryview(b"") if result.pixels is None else np.ascontiguousarray(result.pixels).data.cast("B")
     header: dict[str, Any] = {
         "format": result.format,
         "width": result.width,
@@ -52,27 +53,30 @@ def packed(result: Decoded | Skipped) -> tuple[bytes, memoryview, bytes]:
         "measures": result.measures,
         "full_measures": result.full_measures,
         "shape": None if result.pixels is None else result.pixels.shape,
-        "thumbnail": result.thumbnail is not None,
+        "thumbnail": None if result.thumbnail is None else len(result.thumbnail),
+        "image": None if result.image is None else len(result.image),
     }
-    pixels = memoryview(b"") if result.pixels is None else np.ascontiguousarray(result.pixels).data.cast("B")
-    return _json(header), pixels, result.thumbnail or b""
+    return header, (pixels, result.thumbnail or b"", result.image or b"")
 
 
-def unpacked(header: bytes, blob: bytearray) -> Decoded | Skipped:
+def unpacked(header: dict[str, Any], blob: bytearray) -> Decoded | Skipped:
     """Return the result that `packed` took apart."""
-    fields: dict[str, Any] = json.loads(header)
-    if "reason" in fields:
-        return Skipped(SkipReason(fields["reason"]), fields["detail"])
-    shape, has_thumbnail = fields.pop("shape"), fields.pop("thumbnail")
+    if "reason" in header:
+        return Skipped(SkipReason(header["reason"]), header["detail"])
+    fields = dict(header)
+    shape, thumbnail, image = fields.pop("shape"), fields.pop("thumbnail"), fields.pop("image")
     count = int(np.prod(shape)) if shape else 0
+    rest = memoryview(blob)[count:]
     return Decoded(
         **{**fields, "seen_px": tuple(fields["seen_px"])},
         pixels=np.frombuffer(blob, np.uint8, count=count).reshape(shape) if shape else None,
-        thumbnail=bytes(memoryview(blob)[count:]) if has_thumbnail else None,
+        thumbnail=None if thumbnail is None else bytes(rest[:thumbnail]),
+        image=None if image is None else bytes(rest[len(rest) - image :]),
     )
 
 
-def _json(header: dict[str, Any]) -> bytes:
+def to_json(header: dict[str, Any]) -> bytes:
+    """Return a header as it is sent."""
     return json.dumps(header, separators=(",", ":")).encode()
 
 

@@ -7,7 +7,8 @@ whole. Views that coincide are decoded once.
 """
 
 from functools import cache
-from typing import Annotated
+from io import BytesIO
+from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,10 +46,20 @@ def _known(names: tuple[str, ...]) -> tuple[str, ...]:
 MeasureNames = Annotated[tuple[str, ...], AfterValidator(_known)]
 
 
-class DecodeRequest(BaseModel):
-    """What is wanted of one image. Measures are named by `type`.
+ImageFormat = Literal["png", "jpg", "webp"]
 
-    A thumbnail's long side is at most `thumbnail_px`; with `blur` nothing in it can be recognised.
+_ENCODERS: dict[ImageFormat, tuple[str, dict[str, Any]]] = {
+    "png": ("PNG", {"compress_level": 6}),
+    "jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
+    "webp": ("WEBP", {"quality": 95, "method": 4}),
+}
+
+
+class DecodeRequest(BaseModel):
+    """What is wanted of one image or frame. Measures are named by `type`.
+
+    A thumbnail's long side is at most `thumbnail_px`; with `blur` nothing in it can be recognised. `image_format` asks
+    for the whole picture, upright and without metadata: as PNG, or as JPEG (all colour kept) or WebP of quality 95.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +68,33 @@ class DecodeRequest(BaseModel):
     embed: Preprocessing | None = None
     thumbnail_px: int | None = Field(default=None, ge=1, le=4096)
     blur: bool = False
+    image_format: ImageFormat | None = None
+
+
+class Viewable(Protocol):
+    """A picture that can be looked at in several sizes: an image (`Picture`) or a frame of a video.
+
+    `size` is width and height in pixels, upright at the latest once there was a view.
+    """
+
+    size: tuple[int, int]
+
+    @property
+    def format(self) -> str:
+        """The image format's or the codec's name."""
+        ...
+
+    def scale_for(self, short_px: int | None) -> int:
+        """Return the largest of 1, 2, 4, 8 by which a view can shrink this and keep that short side; None: 1."""
+        ...
+
+    def size_at(self, scale: int) -> tuple[int, int]:
+        """Return the size of that view."""
+        ...
+
+    def view(self, scale: int) -> PillowImage.Image:
+        """Return the picture as RGB, upright, at 1/scale of its size."""
+        ...
 
 
 def decode(body: bytes, request: DecodeRequest, limits: Limits) -> Decoded | Skipped:
@@ -69,14 +107,21 @@ def decode(body: bytes, request: DecodeRequest, limits: Limits) -> Decoded | Ski
             SkipReason.TOO_MANY_BYTES, f"{len(body):,} bytes; the limit is {limits.max_object_bytes:,}"
         )
     try:
-        return _decoded(Picture(body, max_pixels=limits.max_pixels), request, len(body))
+        picture = Picture(body, max_pixels=limits.max_pixels)
+        if request == DecodeRequest(
+            blur=request.blur
+        ):  # whether it decodes is an answer that is always wanted
+            picture.view(picture.scale_for(MEASURE_SHORT_SIDE_PX))
+        return looked_at(picture, request, len(body))
     except Unreadable as error:
         return Skipped(error.reason, error.detail)
     except MemoryError:
         return Skipped(SkipReason.OUT_OF_MEMORY, OUT_OF_MEMORY_DETAIL)
 
 
-def _decoded(picture: Picture, request: DecodeRequest, size_bytes: int) -> Decoded:
+def looked_at(picture: Viewable, request: DecodeRequest, size_bytes: int) -> Decoded:
+    """Return what is wanted of a picture, which is `size_bytes` long where it is stored. Raises Unreadable."""
+
     @cache
     def image(scale: int) -> Image:
         return Image(array_of(picture.view(scale)), *picture.size, size_bytes)
@@ -86,22 +131,27 @@ def _decoded(picture: Picture, request: DecodeRequest, size_bytes: int) -> Decod
         return _MEASURES.by_name[name](type=name).of(image(scale))
 
     reduced = picture.scale_for(MEASURE_SHORT_SIDE_PX)
-    if not (request.measures or request.full_measures or request.embed or request.thumbnail_px):
-        picture.view(reduced)  # whether it decodes is an answer that is always wanted
     measures = {name: value(name, reduced) for name in request.measures}
     full_measures = {name: value(name, 1) for name in request.full_measures}
     pixels = _model_pixels(picture, request.embed) if request.embed else None
     small = _thumbnail(picture, request.thumbnail_px, blur=request.blur) if request.thumbnail_px else None
+    whole = _encoded(picture.view(1), request.image_format) if request.image_format else None
     width, height = picture.size
     return Decoded(
-        picture.format, width, height, picture.size_at(reduced), measures, full_measures, pixels, small
+        picture.format, width, height, picture.size_at(reduced), measures, full_measures, pixels, small, whole
     )
 
 
-def _model_pixels(picture: Picture, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def _model_pixels(picture: Viewable, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     return preprocessing.pixels(picture.view(picture.scale_for(preprocessing.view_px)))
 
 
-def _thumbnail(picture: Picture, long_px: int, *, blur: bool) -> bytes:
-    view: PillowImage.Image = picture.view(picture.scale_for(long_px))
-    return thumbnail(view, long_px=long_px, blur=blur)
+def _thumbnail(picture: Viewable, long_px: int, *, blur: bool) -> bytes:
+    return thumbnail(picture.view(picture.scale_for(long_px)), long_px=long_px, blur=blur)
+
+
+def _encoded(view: PillowImage.Image, image_format: ImageFormat) -> bytes:
+    name, options = _ENCODERS[image_format]
+    out = BytesIO()
+    view.save(out, name, **options)
+    return out.getvalue()

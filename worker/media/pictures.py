@@ -76,9 +76,7 @@ class Picture:
 
     def scale_for(self, short_px: int | None) -> int:
         """Return the largest of 1, 2, 4, 8 by which a decode can shrink this and keep that short side; None: 1."""
-        if self.format != "jpeg" or short_px is None:
-            return 1
-        return next((scale for scale in (8, 4, 2) if min(self._stored_size) // short_px >= scale), 1)
+        return shrinking(self._stored_size, short_px) if self.format == "jpeg" else 1
 
     def size_at(self, scale: int) -> tuple[int, int]:
         """Return the size of that view."""
@@ -140,6 +138,13 @@ class Picture:
         if re.search(r"unsupported|not (yet )?supported|unknown pixel mode|unknown data organization", text):
             return SkipReason.UNSUPPORTED_FORMAT
         return SkipReason.CORRUPT
+
+
+def shrinking(size: tuple[int, int], short_px: int | None) -> int:
+    """Return the largest of 1, 2, 4, 8 by which a size in pixels can shrink and keep a short side; None: 1."""
+    if short_px is None:
+        return 1
+    return next((scale for scale in (8, 4, 2) if min(size) // short_px >= scale), 1)
 
 
 def _decodable(body: bytes) -> Format:

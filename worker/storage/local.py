@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from errno import EACCES, EISDIR, ELOOP, ENOENT, ENOTDIR, EPERM, EROFS
+from io import BufferedReader
 from pathlib import Path
 from uuid import uuid4
 
@@ -74,16 +75,19 @@ class LocalStore:
 
     def get(self, key: str, *, etag: str | None = None, size: int | None = None) -> bytes:
         """Return the file's bytes; a file that changes while it is read is ObjectChanged, whatever was asked."""
-        path = self._path(key)
-        self.usage.add("GET")
-        with self._errors(key), open(path, "rb", opener=_open_at_once) as file:
-            before = os.fstat(file.fileno())
-            if not stat.S_ISREG(before.st_mode):
-                raise ObjectMissing(f"{place(self.url, key)}: not a regular file")
-            self._expect(key, before, etag=etag, size=size)
+        with self._opened(key, etag=etag, size=size) as (file, before):
             body = file.read(before.st_size + 1)
             self.usage.add_bytes(read=len(body))
             self._expect(key, os.fstat(file.fileno()), etag=_etag(before), size=len(body))
+        return body
+
+    def get_range(self, key: str, start: int, stop: int, *, etag: str, size: int) -> bytes:
+        """Return a part of the file, which is the listed one before and after it is read."""
+        with self._opened(key, etag=etag, size=size) as (file, _):
+            file.seek(start)
+            body = file.read(stop - start)
+            self.usage.add_bytes(read=len(body))
+            self._expect(key, os.fstat(file.fileno()), etag=etag, size=size)
         return body
 
     def put(self, key: str, body: bytes, *, media_type: str) -> None:
@@ -138,6 +142,20 @@ class LocalStore:
                 "(empty, '.', '..', reserved or unencodable segment)"
             )
         return self.root.joinpath(*segments)
+
+    @contextmanager
+    def _opened(
+        self, key: str, *, etag: str | None, size: int | None
+    ) -> Iterator[tuple[BufferedReader, os.stat_result]]:
+        """Open a regular file that is the listed one, as one request."""
+        path = self._path(key)
+        self.usage.add("GET")
+        with self._errors(key), open(path, "rb", opener=_open_at_once) as file:
+            before = os.fstat(file.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise ObjectMissing(f"{place(self.url, key)}: not a regular file")
+            self._expect(key, before, etag=etag, size=size)
+            yield file, before
 
     def _expect(self, key: str, status: os.stat_result, *, etag: str | None, size: int | None) -> None:
         if (etag is not None and etag != _etag(status)) or (size is not None and size != status.st_size):

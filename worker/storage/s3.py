@@ -1,11 +1,12 @@
 """A bucket as an object store, and the client that it needs: the only file that knows boto3."""
 
 import random
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -56,6 +57,7 @@ _DENIED = {
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
 }
+_OTHER = "the object is not the one that was listed"
 _NO_CREDENTIALS = (
     "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or name a connection "
     "(FRAMESIFT_CONNECTIONS__<NAME>__ACCESS_KEY_ID and __SECRET_ACCESS_KEY)"
@@ -173,13 +175,22 @@ class S3Store:
 
     def get(self, key: str, *, etag: str | None = None, size: int | None = None) -> bytes:
         """Return the object's body, in one request."""
-        return self._get(key, etag=etag, size=size, span="")
+        return self._get(key, _Listed(etag, size))
+
+    def get_range(self, key: str, start: int, stop: int, *, etag: str, size: int) -> bytes:
+        """Return a part of the object's body, in one request; a server that answers with another part is an error."""
+        try:
+            return self._get(key, _Listed(etag, size, (start, stop)))
+        except StorageError as error:
+            # Servers have several words for a part that lies behind the end of what was put in the object's place.
+            if type(error) is StorageError and self._is_another(key, etag, size):
+                raise ObjectChanged(f"{place(self.url, key)}: {_OTHER}") from error
+            raise
 
     def parts(self, key: str, *, etag: str, size: int, part_bytes: int = _PART_BYTES) -> Iterator[bytes]:
         """Yield the body of one listed object in parts, for what is too large to hold."""
         for start in range(0, size, part_bytes):
-            stop = min(start + part_bytes, size)
-            yield self._get(key, etag=etag, size=stop - start, span=f"bytes={start}-{stop - 1}")
+            yield self.get_range(key, start, min(start + part_bytes, size), etag=etag, size=size)
 
     def put(self, key: str, body: bytes, *, media_type: str) -> None:
         """Write the object; above 64 MiB in parts, which are removed again when one fails."""
@@ -197,12 +208,19 @@ class S3Store:
             with self._asking(key):
                 self._client.delete_object(Bucket=self.bucket, Key=self.prefix + key)
 
-    def _get(self, key: str, *, etag: str | None, size: int | None, span: str) -> bytes:
+    def _is_another(self, key: str, etag: str, size: int) -> bool:
+        try:
+            found = self.head(key)
+        except StorageError:
+            return False
+        return found is not None and (found.etag, found.size) != (etag, size)
+
+    def _get(self, key: str, listed: "_Listed") -> bytes:
         attempt = 1
         while True:
-            answer = self._open(key, etag=etag, span=span)
+            answer = self._open(key, listed)
             try:
-                return self._read(key, answer, etag=etag, size=size)
+                return self._read(key, answer, listed)
             except (BotoCoreError, HTTPError, OSError) as error:
                 if attempt == _BODY_ATTEMPTS:
                     text = (
@@ -212,30 +230,45 @@ class S3Store:
             time.sleep(self._backoff_s * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # not a secret
             attempt += 1
 
-    def _open(self, key: str, *, etag: str | None, span: str) -> "GetObjectOutputTypeDef":
+    def _open(self, key: str, listed: "_Listed") -> "GetObjectOutputTypeDef":
         request: dict[str, Any] = {"Bucket": self.bucket, "Key": self.prefix + key}
-        if etag is not None:
-            request["IfMatch"] = f'"{etag}"'
-        if span:
-            request["Range"] = span
+        if listed.etag is not None:
+            request["IfMatch"] = f'"{listed.etag}"'
+        if listed.span is not None:
+            request["Range"] = f"bytes={listed.span[0]}-{listed.span[1] - 1}"
         with self._asking(key):
             return self._client.get_object(**request)
 
-    def _read(
-        self, key: str, answer: "GetObjectOutputTypeDef", *, etag: str | None, size: int | None
-    ) -> bytes:
+    def _read(self, key: str, answer: "GetObjectOutputTypeDef", listed: "_Listed") -> bytes:
         """Return the body, once the answer's own head says that it is the planned one: some servers ignore IfMatch."""
         with answer["Body"] as body:
-            if etag is not None and etag != _etag(answer.get("ETag", "")):
-                raise ObjectChanged(f"{place(self.url, key)}: the object is not the one that was listed")
-            length = answer.get("ContentLength", size)
-            if size is not None and length != size:
-                raise ObjectChanged(f"{place(self.url, key)}: {length} bytes came where {size} were listed")
+            if listed.etag is not None and listed.etag != _etag(answer.get("ETag", "")):
+                raise ObjectChanged(f"{place(self.url, key)}: {_OTHER}")
+            if listed.span is not None:
+                self._expect_part(key, answer.get("ContentRange", ""), listed)
+            length = answer.get("ContentLength", listed.length)
+            if listed.length is not None and length != listed.length:
+                text = f"{length} bytes came where {listed.length} were listed"
+                raise ObjectChanged(f"{place(self.url, key)}: {text}")
             read = body.read()
         self.usage.add_bytes(read=len(read))
-        if size is not None and len(read) != size:
-            raise OSError(f"{len(read)} bytes of {size}")
+        if listed.length is not None and len(read) != listed.length:
+            raise OSError(f"{len(read)} bytes of {listed.length}")
         return read
+
+    def _expect_part(self, key: str, content_range: str, listed: "_Listed") -> None:
+        """Make sure that an answer holds the part that was asked for: some servers ignore Range, too."""
+        found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", content_range)
+        if found is None:
+            text = "the server does not answer with a part of the object (no Content-Range)"
+            raise StorageError(f"{place(self.url, key)}: {text}")
+        first, last, total = map(int, found.groups())
+        if total != listed.size:
+            raise ObjectChanged(f"{place(self.url, key)}: {total} bytes where {listed.size} were listed")
+        if (first, last + 1) != listed.span:
+            raise StorageError(
+                f"{place(self.url, key)}: the server answers with the part {first}-{last} instead of the one asked for"
+            )
 
     @contextmanager
     def _asking(self, key: str, *, what: str = "object") -> Iterator[None]:
@@ -263,7 +296,7 @@ class S3Store:
         if code == "NoSuchKey" or status == 404:
             return ObjectMissing(f"no such object: {where}")
         if status == 412:
-            return ObjectChanged(f"{where}: the object is not the one that was listed")
+            return ObjectChanged(f"{where}: {_OTHER}")
         # An archived object answers 403 too, and no other key would help.
         if code in _DENIED or (status in {401, 403} and code != "InvalidObjectState"):
             return AccessDenied(f"{where}: {code}: {text}")
@@ -284,6 +317,20 @@ class S3Store:
                 return StorageError(f"{where}: the answer lacks {error}")
             case _:
                 return StorageError(f"{where}: {one_line(str(error))}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What a GET is to answer with: the object as it was listed, None where nobody said, whole or its `span`."""
+
+    etag: str | None
+    size: int | None
+    span: tuple[int, int] | None = None
+
+    @property
+    def length(self) -> int | None:
+        """How many bytes the body has."""
+        return self.size if self.span is None else self.span[1] - self.span[0]
 
 
 class _NoRules(StorageError):

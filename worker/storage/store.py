@@ -114,6 +114,14 @@ class ObjectStore(Protocol):
         """
         ...
 
+    def get_range(self, key: str, start: int, stop: int, *, etag: str, size: int) -> bytes:
+        """Return the bytes [start, stop) of one listed object; 0 <= start < stop <= size.
+
+        Raises:
+            ObjectChanged: what was read is not the object of this `etag` and `size`.
+        """
+        ...
+
     def put(self, key: str, body: bytes, *, media_type: str) -> None:
         """Write the object whole: a reader sees the old body or the new one, never a part."""
         ...

@@ -92,3 +92,14 @@ class Traffic:
     way: str
     bytes_read: int
     requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFrames:
+    """For each time that was asked for the pts of a key frame at or after it, None where there is none.
+
+    Empty where the stream has no timestamps (`header.timed` is False).
+    """
+
+    header: Header
+    pts: tuple[int | None, ...]

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from worker.errors import JobFailed
+from worker.media.children import Child
 from worker.media.decoders import Decoders
 from worker.media.images import DecodeRequest, decode
 from worker.media.limits import Limits
@@ -101,9 +102,13 @@ def test_decode__outlives_the_thread_that_first_used_it() -> None:
 
 
 def pid_of(decoders: Decoders) -> int:
-    child = decoders._idle.queue[-1]
+    return idle_child(decoders).pid
+
+
+def idle_child(decoders: Decoders) -> Child:
+    child = decoders._children._idle[-1]
     assert child is not None
-    return child._process.pid
+    return child
 
 
 def test_decode__large_bodies(pool: Decoders) -> None:
@@ -112,16 +117,18 @@ def test_decode__large_bodies(pool: Decoders) -> None:
 
 
 @pytest.mark.parametrize("extra_bytes", [0, 16 * 2**20])
-def test_decode__hang_is_killed_and_replaced(pool: Decoders, extra_bytes: int) -> None:
+def test_decode__hang_is_killed_and_replaced(
+    pool: Decoders, extra_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pool.decode(png(), REQUEST)
-    child = pool._idle.queue[-1]
-    assert child is not None
-    os.kill(pid_of(pool), signal.SIGSTOP)
-    child._limits = Limits(decode_timeout_s=0.2)
+    pid = pid_of(pool)
+    os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr(pool, "_limits", Limits(decode_timeout_s=0.2))
     result = pool.decode(png() + bytes(extra_bytes), REQUEST)
     assert result == Skipped(SkipReason.DECODE_TIMEOUT, "not decoded within 0.2 s")
+    monkeypatch.undo()
     assert isinstance(pool.decode(png(), REQUEST), Decoded)
-    assert pid_of(pool) != child._process.pid
+    assert pid_of(pool) != pid
 
 
 @pytest.mark.parametrize(
@@ -141,10 +148,7 @@ def test_decode__crash_costs_one_image(behaviour: str, detail: str) -> None:
 
 def test_decode__process_that_died_while_idle_costs_nothing(pool: Decoders) -> None:
     pool.decode(png(), REQUEST)
-    child = pool._idle.queue[-1]
-    assert child is not None
-    child._process.kill()
-    child._process.wait()
+    idle_child(pool).kill()
     assert isinstance(pool.decode(png(), REQUEST), Decoded)
 
 
@@ -213,7 +217,7 @@ def test_child__dies_with_its_parent() -> None:
         from worker.media.limits import Limits
         decoders = Decoders(1, Limits())
         decoders.decode(b"", DecodeRequest())
-        sys.stdout.write(str(decoders._idle.queue[-1]._process.pid))
+        sys.stdout.write(str(decoders._children._idle[-1].pid))
         sys.stdout.flush()
         os.kill(os.getpid(), signal.SIGKILL)
     """

@@ -1,10 +1,11 @@
+import json
 import socket
 from time import monotonic
 
 import numpy as np
 import pytest
 
-from worker.media.frames import packed, receive, send, unpacked
+from worker.media.frames import packed, receive, send, to_json, unpacked
 from worker.samples import Decoded, Skipped, SkipReason
 
 
@@ -31,20 +32,19 @@ def test_receive__gives_up_at_the_deadline() -> None:
         receive(there, deadline=monotonic() + 0.05)
 
 
+@pytest.mark.parametrize("image", [None, b"", b"png"])
 @pytest.mark.parametrize("thumbnail", [None, b"", b"jpeg"])
 @pytest.mark.parametrize("with_pixels", [False, True])
-def test_unpacked__is_what_was_packed(thumbnail: bytes | None, with_pixels: bool) -> None:
+def test_unpacked__is_what_was_packed(
+    thumbnail: bytes | None, image: bytes | None, with_pixels: bool
+) -> None:
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)[:, ::-1] if with_pixels else None
-    result = Decoded("png", 4, 2, (4, 2), {"a": 0.1, "b": 3}, {"c": "f0"}, pixels, thumbnail)
-    header, *blobs = packed(result)
-    back = unpacked(header, bytearray(b"".join(blobs)))
+    result = Decoded("png", 4, 2, (4, 2), {"a": 0.1, "b": 3}, {"c": "f0"}, pixels, thumbnail, image)
+    back = sent(result)
     assert isinstance(back, Decoded)
     assert (back.format, back.width, back.height, back.seen_px) == ("png", 4, 2, (4, 2))
-    assert (back.measures, back.full_measures, back.thumbnail) == (
-        result.measures,
-        result.full_measures,
-        thumbnail,
-    )
+    assert (back.measures, back.full_measures) == (result.measures, result.full_measures)
+    assert (back.thumbnail, back.image) == (thumbnail, image)
     assert type(back.measures["b"]) is int
     assert (back.pixels is None) == (pixels is None)
     assert pixels is None or np.array_equal(back.pixels, pixels)
@@ -52,5 +52,9 @@ def test_unpacked__is_what_was_packed(thumbnail: bytes | None, with_pixels: bool
 
 def test_unpacked__skipped() -> None:
     result = Skipped(SkipReason.CORRUPT, "ümlaut")
-    header, *blobs = packed(result)
-    assert unpacked(header, bytearray(b"".join(blobs))) == result
+    assert sent(result) == result
+
+
+def sent(result: Decoded | Skipped) -> Decoded | Skipped:
+    header, blobs = packed(result)
+    return unpacked(json.loads(to_json(header)), bytearray(b"".join(blobs)))

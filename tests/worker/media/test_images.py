@@ -390,3 +390,19 @@ def test_decode_request__names_are_checked() -> None:
 
 def test_decode_request__survives_json() -> None:
     assert DecodeRequest.model_validate_json(EVERYTHING.model_dump_json()) == EVERYTHING
+
+
+@pytest.mark.parametrize(("image_format", "name"), [("png", "PNG"), ("jpg", "JPEG"), ("webp", "WEBP")])
+def test_decode__the_whole_picture_in_another_format(image_format: str, name: str) -> None:
+    file = BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (40, 30), (200, 80, 20)).save(file, "JPEG", exif=exif)
+    request = DecodeRequest.model_validate({"image_format": image_format})
+    first, again = (decode(file.getvalue(), request, Limits()) for _ in range(2))
+    assert isinstance(first, Decoded)
+    assert isinstance(again, Decoded)
+    assert first.image is not None
+    assert first.image == again.image
+    image = Image.open(BytesIO(first.image))
+    assert (image.format, image.size, dict(image.getexif())) == (name, (30, 40), {})

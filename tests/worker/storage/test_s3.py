@@ -264,6 +264,42 @@ def test_put__in_parts_leaves_none_behind(
     assert proxied.head("big") is None
 
 
+@pytest.mark.parametrize("fault", [Fault(keep_bytes=10), Fault(keep_bytes=100, reset=True)])
+def test_get_range__a_broken_body_is_read_again(
+    proxied: S3Store, fault_proxy: FaultProxy, fault: Fault
+) -> None:
+    listed = proxied.head("key")
+    assert listed is not None
+    fault_proxy.faults = [fault, fault]
+    part = proxied.get_range("key", 1000, 2000, etag=listed.etag, size=listed.size)
+    assert part == BODY[1000:2000]
+    assert proxied.usage.requests["GET"] == 3
+
+
+@pytest.mark.parametrize(
+    ("headers", "error", "text"),
+    [
+        ({}, StorageError, "does not answer with a part"),
+        ({"Content-Range": "bytes 1000-1999/256001"}, ObjectChanged, "256001 bytes where 256000 were listed"),
+        ({"Content-Range": "bytes 0-999/256000"}, StorageError, "the part 0-999 instead of"),
+        ({"Content-Range": "bytes 1000-1999/*"}, StorageError, "does not answer with a part"),
+        ({"ETag": '"other"', "Content-Range": "bytes 1000-1999/256000"}, ObjectChanged, "not the one"),
+    ],
+)
+def test_get_range__a_server_that_answers_with_something_else(
+    proxied: S3Store, fault_proxy: FaultProxy, headers: dict[str, str], error: type[Exception], text: str
+) -> None:
+    listed = proxied.head("key")
+    assert listed is not None
+    status = 206 if "Content-Range" in headers else 200
+    said = {"ETag": f'"{listed.etag}"', **headers}
+    fault_proxy.faults = [Fault(status=status, body=BODY[1000:2000], headers=tuple(said.items()))]
+    with pytest.raises(error, match=text) as caught:
+        proxied.get_range("key", 1000, 2000, etag=listed.etag, size=listed.size)
+    assert type(caught.value) is error
+    assert proxied.usage.bytes_read == 0
+
+
 def test_parts__of_an_object_that_changed(moto: S3Server, bucket: str) -> None:
     store = S3Store(bucket, "", client_of(moto))
     store.put("key", b"0123456789", media_type="text/plain")

@@ -166,3 +166,28 @@ def test_usage_add__counts_each_kind() -> None:
     usage.add("GET")
     usage.add_bytes(read=3, written=4)
     assert (usage.requests, usage.bytes_read, usage.bytes_written) == ({"GET": 2}, 5, 4)
+
+
+def test_get_range__any_part(store: ObjectStore) -> None:
+    body = bytes(range(256)) * 40
+    put(store, "key", body)
+    (found,) = store.list()
+    for start, stop in [(0, 1), (0, len(body)), (5, 4000), (len(body) - 1, len(body))]:
+        part = store.get_range("key", start, stop, etag=found.etag, size=found.size)
+        assert part == body[start:stop]
+    assert store.usage.requests["GET"] == 4
+    assert store.usage.bytes_read == 1 + len(body) + 3995 + 1
+
+
+@pytest.mark.parametrize("other", [b"other", b"longer than before", b"x"])
+def test_get_range__of_a_changed_object(store: ObjectStore, other: bytes) -> None:
+    put(store, "key", b"01234")
+    (planned,) = store.list()
+    put(store, "key", other)
+    with pytest.raises(ObjectChanged, match="key"):
+        store.get_range("key", 2, 4, etag=planned.etag, size=planned.size)
+
+
+def test_get_range__missing(store: ObjectStore) -> None:
+    with pytest.raises(ObjectMissing, match="nothing"):
+        store.get_range("nothing", 0, 1, etag="0" * 32, size=1)
