@@ -10,9 +10,36 @@ from jobs.inputs import Key, Query
 
 
 class Group(Contract):
-    """Samples that belong together are selected together or not at all."""
+    """Samples that belong together are selected together or not at all.
 
-    key: Key = Field(description="metadata key with categories; samples with the same value are one group")
+    With `tolerance_s` the groups are rigs: the views that several cameras have of one moment.
+    """
+
+    key: Key = Field(
+        description="metadata key with categories; samples with the same value (and time) are one group"
+    )
+    tolerance_s: Number | None = Field(
+        default=None,
+        ge=0,
+        le=1e6,
+        description="seconds; only samples that are at most so far apart are one group, one of each camera;"
+        " null: time does not matter",
+    )
+    time_key: Key | None = Field(
+        default=None,
+        description="metadata key with numbers: when an image was taken, or a video began; null: 0",
+    )
+    time_unit_s: Number = Field(
+        default=1.0, gt=0, le=1e6, description="seconds in one unit of time_key, such as 1e-6"
+    )
+
+    @model_validator(mode="after")
+    def _time_needs_a_tolerance(self) -> "Group":
+        if self.time_key is not None and self.tolerance_s is None:
+            raise refusal("needs tolerance_s beside it", "time_key")
+        if self.time_key is None and self.time_unit_s != 1:
+            raise refusal("needs time_key beside it", "time_unit_s")
+        return self
 
 
 class Protected(Contract):

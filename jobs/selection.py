@@ -114,6 +114,7 @@ def _inactive_is_absent(count: Any) -> Any:
 
 
 Mode = Literal["objective_product", "gain_product", "submodular"]
+Pooling = Literal["mean", "max", "first"]
 
 
 class Selection(CamelContract):
@@ -157,6 +158,29 @@ class Selection(CamelContract):
         default=None, description="samples that nothing selected may come near"
     )
 
+    selected_sequence_length: Whole = Field(
+        default=1,
+        ge=1,
+        le=1_000_000,
+        description="frames of one video, one after another, that are selected together; n_samples counts frames",
+    )
+    sequence_overlap: Whole = Field(
+        default=0,
+        ge=0,
+        le=999_999,
+        description="frames that two neighbouring candidates for a sequence share; two selected ones share none",
+    )
+    sequence_pooling: Pooling = Field(
+        default="mean",
+        description="what stands for a sequence: the mean, the largest or the first of its frames' values",
+    )
+    min_gap_s: Number | None = Field(
+        default=None,
+        gt=0,
+        le=1e9,
+        description="seconds that two selected frames (the nearest ends of two sequences) of one video are apart",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _strength_in_its_place(cls, given: Any, info: ValidationInfo) -> Any:
@@ -176,6 +200,32 @@ class Selection(CamelContract):
             raise refusal("n_samples and proportion_samples are both given; give exactly one")
         if self.n_samples is None and self.proportion_samples is None:
             raise refusal("neither n_samples nor proportion_samples is given; give exactly one")
+        return self
+
+    @model_validator(mode="after")
+    def _sequences_fit(self) -> "Selection":
+        length = self.selected_sequence_length
+        if self.sequence_overlap >= length:
+            raise refusal(
+                f"should be below selected_sequence_length {length} (got {self.sequence_overlap})",
+                "sequence_overlap",
+            )
+        if length == 1 and self.sequence_pooling != "mean":
+            raise refusal("needs a selected_sequence_length above 1", "sequence_pooling")
+        if length > 1 and self.groups is not None:
+            raise refusal(
+                f"do not go with selected_sequence_length {length}: select groups of single frames, or sequences"
+                " without groups",
+                "groups",
+            )
+        if self.n_samples is not None and self.n_samples % length:
+            below = self.n_samples // length * length
+            choices = f"{below} or {below + length}" if below else f"{length}"
+            raise refusal(
+                f"{self.n_samples} should be a multiple of selected_sequence_length {length}, since it counts"
+                f" frames: choose {choices}",
+                "n_samples",
+            )
         return self
 
     @model_validator(mode="after")
@@ -212,6 +262,8 @@ class Selection(CamelContract):
             if isinstance(entry.input, Metadata)
         ]
         used += [(self.groups.key, "selection.groups.key")] if self.groups else []
+        if self.groups and self.groups.time_key is not None:
+            used.append((self.groups.time_key, "selection.groups.time_key"))
         used += [(quota.key, f"selection.quotas.{place}.key") for place, quota in enumerate(self.quotas)]
         places: dict[str, str] = {}
         for key, place in used:
@@ -219,9 +271,13 @@ class Selection(CamelContract):
         return places
 
     def asked_of(self, count: int) -> int:
-        """Return how many of `count` samples are asked for: a share is rounded, to 1 at least; may exceed `count`."""
+        """Return how many of `count` samples are asked for; may exceed `count`.
+
+        A share is rounded, to 1 at least, and then up to whole sequences.
+        """
         if self.proportion_samples is not None:
-            return max(1, round(self.proportion_samples * count))
+            share = max(1, round(self.proportion_samples * count))
+            return -(-share // self.selected_sequence_length) * self.selected_sequence_length
         return self.n_samples or 0
 
 

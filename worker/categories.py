@@ -1,25 +1,18 @@
-"""Metadata of a sample that are words rather than numbers, taken from its name."""
+"""Metadata of a sample that are words rather than numbers, taken from the name of its source."""
 
 import math
 import re
 from array import array
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.patterns import group_names, matcher
+from jobs.patterns import Groups, group_names, matcher
+from worker.source_names import BUILT_IN
 
 _NUMBER = re.compile(r"[+-]?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?", re.ASCII)
-
-BUILT_IN: dict[str, Callable[[str], str | None]] = {
-    "lightly.extension": lambda name: (
-        name.rpartition("/")[2].partition(".")[2].rpartition(".")[2].lower() or None
-    ),
-    "lightly.folder": lambda name: name.rpartition("/")[0] or ".",
-}
-"""Keys that every sample has: its extension in lower case, and its folder below the input, `.` for the top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +58,31 @@ def categorized(texts: Iterable[str | None]) -> Category:
 
 def category_keys(pattern: str | None) -> tuple[str, ...]:
     """Return the keys of all words that a name gives: the built-in ones and the named groups of the job's pattern."""
-    return (*sorted(BUILT_IN), *(group_names(pattern) if pattern else ()))
+    groups = group_names(pattern) if pattern else ()
+    return (*sorted(BUILT_IN.keys() - set(groups)), *groups)
 
 
-def categories_of(names: Sequence[str], pattern: str | None, *, keys: Collection[str]) -> dict[str, Category]:
+def categories_of(
+    sources: Iterable[str], pattern: str | None, *, keys: Collection[str]
+) -> dict[str, Category]:
     """Return those of `keys` that names give, by key; 8 bytes a sample and key, beside each value once.
 
-    The pattern is looked for anywhere in the name, which for an image is its key below the input. A name in which it
-    is not found, or whose group matches nothing, has no value.
+    `sources` are the keys below the input of what each sample is from: an image's own, a frame's video's. The pattern is
+    looked for anywhere in them. A name in which it is not found, or whose group matches nothing, has no value. A group
+    wins over a built-in key of its name.
     """
     numberings = {key: _Numbering() for key in category_keys(pattern) if key in keys}
-    built_in = [(BUILT_IN[key], numbering) for key, numbering in numberings.items() if key in BUILT_IN]
-    groups = [(key, numbering) for key, numbering in numberings.items() if key not in BUILT_IN]
+    groups = set(group_names(pattern)) & numberings.keys() if pattern else set()
+    built_in = [(key, BUILT_IN[key]) for key in numberings if key not in groups]
     match = matcher(pattern) if pattern and groups else None
-    for name in names:
-        for read, numbering in built_in:
-            numbering.add(read(name))
-        if match is not None:
-            found = match(name) or {}
-            for key, numbering in groups:
-                numbering.add(found.get(key))
+    last, found = None, {}
+    for source in sources:
+        if source != last:  # the frames of a video follow each other
+            last = source
+            matched: Groups = (match(source) if match is not None else None) or {}
+            found = {key: read(source) for key, read in built_in} | {key: matched.get(key) for key in groups}
+        for key, numbering in numberings.items():
+            numbering.add(found[key])
     return {key: numbering.finished() for key, numbering in numberings.items()}
 
 

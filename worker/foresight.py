@@ -16,16 +16,17 @@ from worker.datapool.frozen import current_versions, own_size
 from worker.device import Device, choose_device, memory_bytes
 from worker.effects import described, effects_of, kept
 from worker.errors import JobFailed
+from worker.media.extensions import kind_of
 from worker.prepare import Prepared, refused_where_missing
 from worker.queries import find_queries
-from worker.rules import rules_of
+from worker.rules import JobRules, rules_of, word_keys
 from worker.selection import terms
 from worker.selection.gates.gate import Gate
 from worker.selection.gates.quotas import QuotaConflict
-from worker.selection.groups import units
 from worker.selection.memory import refuse_if_too_large, required_bytes, way_of
 from worker.selection.pool import Pool
 from worker.selection.terms import Term
+from worker.selection.units import units
 from worker.strategy import Effect, Samples
 
 MAX_VALUES = 50
@@ -34,7 +35,7 @@ MAX_UNMET = 10
 
 @dataclass(frozen=True, slots=True)
 class Foresight:
-    """How many samples have each value of a key that the job uses, and its strategies in words."""
+    """How many sources have each value of a key that the job uses, and its strategies in words."""
 
     classes: dict[str, dict[str, int]]
     """The most frequent values of each key with their counts, most frequent first."""
@@ -51,6 +52,7 @@ def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
     """Refuse now what would be refused after all images are read.
 
     `names` are those of the sources in key order. Counts are of what is listed; what cannot be read, duplicates and thresholds on measures may lower them later.
+    How many samples a video gives is not known: where there are videos, values are checked, and numbers are not.
 
     Raises:
         JobRejected: a value, class or sample that the input does not have, quotas that cannot be met, or an earlier job or
@@ -63,7 +65,10 @@ def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
     find_queries(
         selection, names, output=prepared.output, embedding=prepared.embedding_facet, datapools=datapools
     )
-    categories = categories_of(names, selection.lightly_path_regex, keys=selection.metadata_keys())
+    has_videos = any(kind_of(name) == "video" for name in names)
+    if not has_videos:
+        _refuse_what_takes_videos(selection)
+    categories = categories_of(names, selection.lightly_path_regex, keys=word_keys(selection))
     samples = _names_only(names, categories, seed=prepared.job.seed)
     entries = {
         f"selection.strategies.{place}": entry
@@ -77,22 +82,35 @@ def foresee(prepared: Prepared, names: Sequence[str]) -> Foresight:
         if isinstance(entry.strategy, Threshold)
     }
     open_, asked = kept(effects.values(), passed), selection.asked_of(len(names))
-    _check_quotas(
-        selection,
-        replace(samples, passed=open_),
-        final=thresholds <= entries.keys(),
-    )
+    job_rules = rules_of(selection, replace(samples, passed=open_))
+    if not has_videos:
+        final = thresholds <= entries.keys()
+        _check_numbers(job_rules, open_, asked, final=final)
     _check_memory(prepared, len(names), own_size(prepared.job, datapools) or 0, effects.values())
     return Foresight(
         classes={key: _most_frequent(category) for key, category in categories.items()},
         without_value={key: int(category.missing.sum()) for key, category in categories.items()},
         more_values={key: max(0, len(one.values) - MAX_VALUES) for key, one in categories.items()},
         strategies={
-            at: _in_words(entries[at], effect, samples) + _out_of_reach(effect, open_, asked)
+            at: _in_words(entries[at], effect, samples)
+            + ("" if has_videos else _out_of_reach(effect, open_, asked))
             for at, effect in effects.items()
         },
         datapool=own_size(prepared.job, datapools),
     )
+
+
+def _refuse_what_takes_videos(selection: Selection) -> None:
+    length, groups = selection.selected_sequence_length, selection.groups
+    if length > 1:
+        raise JobRejected(
+            f"selection.selected_sequence_length: sequences of {length:,} are made of the frames of videos, and the"
+            " input has none; choose 1"
+        )
+    if groups is not None and groups.tolerance_s is not None and groups.time_key is None:
+        raise JobRejected(
+            "selection.groups.time_key: required, since images have no time of their own and the input has no videos"
+        )
 
 
 def _names_only(names: Sequence[str], categories: dict[str, Category], *, seed: int) -> Samples:
@@ -114,18 +132,15 @@ def _most_frequent(category: Category) -> dict[str, int]:
     return {category.values[label]: int(counts[label]) for label in order}
 
 
-def _check_quotas(selection: Selection, samples: Samples, *, final: bool) -> None:
+def _check_numbers(job_rules: JobRules, open_: NDArray[np.bool_], asked: int, *, final: bool) -> None:
     """Refuse quotas that cannot be met; if `final`, as no threshold is still to come, also rules that let nothing through."""
-    job_rules = rules_of(selection, samples)
-    rules = job_rules.rules
-    asked, rows = selection.asked_of(len(samples.names)), len(samples.names)
+    rules, rows = job_rules.rules, len(open_)
     try:
         if rules.groups is None:
-            candidates, sizes = np.flatnonzero(samples.passed), None
+            candidates, sizes = np.flatnonzero(open_), None
             gate = Gate(candidates, asked, quotas=rules.quotas, rows=rows)
         else:
-            pool = Pool(np.zeros((rows, 1), np.float32), samples.passed)
-            joined = units(pool, (), rules.groups, rules.quotas, np.empty(0, np.int64))
+            joined = units(Pool(np.zeros((rows, 1), np.float32), open_), (), rules, np.empty(0, np.int64))
             candidates, sizes = np.arange(len(joined.sizes)), joined.sizes
             gate = Gate(candidates, asked, sizes=sizes, quotas=joined.quotas, rows=len(candidates))
     except QuotaConflict as conflict:
@@ -138,7 +153,10 @@ def _check_quotas(selection: Selection, samples: Samples, *, final: bool) -> Non
 
 
 def _check_memory(prepared: Prepared, candidates: int, kept: int, known: Iterable[Effect]) -> None:
-    """Count every listed source as a candidate, since all of them may be, and all samples of the datapool as rows."""
+    """Count every listed source as a candidate, since all of them may be, and all samples of the datapool as rows.
+
+    A video may give more than the one sample that it is counted for here, so with videos this is what is needed at least.
+    """
     selection, dimension = prepared.job.selection, prepared.identity.dimension
     parts = required_bytes(
         candidates + kept,
@@ -152,7 +170,8 @@ def _check_memory(prepared: Prepared, candidates: int, kept: int, known: Iterabl
         candidates=candidates,
         quotas=len({quota.key for quota in selection.quotas}),
         classes=sum(len(effect.classes) for effect in known),
-        is_grouped=selection.groups is not None,
+        is_grouped=selection.groups is not None or selection.selected_sequence_length > 1,
+        gaps=(selection.min_gap_s is not None) + (selection.sequence_overlap > 0),
     )
     try:
         refuse_if_too_large(parts, prepared.settings.memory_bytes or memory_bytes())

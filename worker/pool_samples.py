@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from worker.categories import categories_of, category_keys
+from jobs.patterns import group_names
+from worker.categories import categories_of
 from worker.datapool.frozen import Versions
 from worker.datapool.state import Kept
 from worker.device import Device
@@ -13,7 +15,9 @@ from worker.gather import Gathered
 from worker.manifest import Plan
 from worker.prepare import Prepared
 from worker.queries import find_queries, query_vectors
-from worker.strategy import Samples
+from worker.rules import word_keys
+from worker.source_names import source_of
+from worker.strategy import Samples, Times
 
 
 def pool_samples(
@@ -31,7 +35,8 @@ def pool_samples(
     The (n,) samples of the job come first, then the (p,) that the datapool has kept, which are preselected. `numbers`
     maps keys such as `lightly.sharpness` to (n + p,) values. Categories are those that the job uses and all groups
     of its pattern; their values are those of everything listed, so that a class of which nothing could be read is not
-    unknown. Memory: 8 bytes a sample and category, and the listing's names while they are numbered.
+    unknown. A frame's are those of its video. Memory: 8 bytes a sample and category, 16 for times, and the listing's names
+    while they are numbered.
 
     Raises:
         JobRejected: a query cannot be answered. JobFailed: an earlier job's chunk is damaged.
@@ -39,10 +44,14 @@ def pool_samples(
     selection = prepared.job.selection
     own = gathered.samples["sample"].to_pylist()
     names = [*own, *kept.names]
-    others = [one.source for one in gathered.left_out()]
+    sources = [
+        *gathered.samples["source"].to_pylist(),
+        *(one.source for one in kept.members),
+        *(source_of(one.source) for one in gathered.left_out()),
+    ]
     pattern = selection.lightly_path_regex
-    groups = [key for key in category_keys(pattern) if not key.startswith("lightly.")]
-    categories = categories_of([*names, *others], pattern, keys={*selection.metadata_keys(), *groups})
+    groups = group_names(pattern) if pattern else ()
+    categories = categories_of(sources, pattern, keys={*word_keys(selection), *groups})
     output = prepared.output
     found = find_queries(
         selection,
@@ -69,5 +78,26 @@ def pool_samples(
         seed=prepared.job.seed,
         device=device,
         preselected=np.arange(len(own), len(names)),
+        times=times_of(gathered.samples, len(kept)),
     )
     return samples, warnings
+
+
+def times_of(samples: pa.Table, others: int) -> Times | None:
+    """Return when the frames of a pool and `others` after them, which are none, were seen; None without any frame.
+
+    A video is one stream of one source; images have no stream.
+    """
+    if "stream" not in samples.column_names or samples["stream"].null_count == samples.num_rows:
+        return None
+    is_frame = samples["stream"].is_valid().to_numpy()
+    frames = samples.select(["source", "stream", "time_s"]).filter(pa.array(is_frame))
+    is_next = np.zeros(frames.num_rows - 1, np.bool_)
+    for name in ("source", "stream"):
+        numbered = frames[name].combine_chunks().dictionary_encode()
+        is_next |= np.diff(numbered.indices.to_numpy()) != 0
+    places, count = np.flatnonzero(is_frame), samples.num_rows + others
+    videos, seconds = np.full(count, -1), np.full(count, np.nan)
+    videos[places] = np.concatenate([[0], np.cumsum(is_next)])
+    seconds[places] = frames["time_s"].to_numpy()
+    return Times(videos, seconds)

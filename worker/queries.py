@@ -16,6 +16,9 @@ from worker.datapool.state import living
 from worker.datapool.version import Version
 from worker.earlier import EarlierSelection, earlier_selection
 from worker.facets import Facet
+from worker.media.extensions import kind_of
+from worker.rendering.text import plural
+from worker.source_names import source_of
 from worker.storage.store import ObjectStore
 
 NEIGHBOURHOOD = 200
@@ -42,10 +45,12 @@ def find_queries(
     embedding: Facet,
     datapools: Versions,
 ) -> Found:
-    """Look up every query of a selection; `names` are those of the input in key order, `datapools` the job's.
+    """Look up every query of a selection; `names` are those of the sources in key order, `datapools` the job's.
+
+    Which frames a video has is not known yet, so any name of a frame of a listed video passes.
 
     Raises:
-        JobRejected: a name that the input does not have, an earlier job that cannot be compared with, or a datapool
+        JobRejected: a name that the input cannot have, an earlier job that cannot be compared with, or a datapool
             that is empty.
     """
     found: dict[Query, str] = {}
@@ -126,7 +131,7 @@ def _all(selection: Selection) -> Iterator[tuple[Query, str]]:
 
 def _check_names(wanted: Sequence[str], names: Sequence[str], *, at: str) -> None:
     known = set(names)
-    unknown = [name for name in wanted if name not in known]
+    unknown = [name for name in wanted if source_of(name) not in known or kind_of(name) == "video"]
     if not unknown:
         return
     more = f" (and {len(unknown) - 1:,} more)" if len(unknown) > 1 else ""
@@ -134,6 +139,14 @@ def _check_names(wanted: Sequence[str], names: Sequence[str], *, at: str) -> Non
     place = bisect_left(names, unknown[0])
     near = names[max(0, place - NEIGHBOURHOOD) : place + NEIGHBOURHOOD]
     raise JobRejected(
-        f"{at}: {unknown[0]!r}{more} is not among the {len(names):,} samples of the input"
+        f"{at}: {unknown[0]!r}{more} is not among the {_counted(names)} of the input"
         f"{did_you_mean(unknown[0], near)}"
     )
+
+
+def _counted(names: Sequence[str]) -> str:
+    videos = sum(kind_of(name) == "video" for name in names)
+    images = len(names) - videos
+    if not videos:
+        return f"{images:,} samples"
+    return f"{plural(images, 'image')} and the frames of {plural(videos, 'video')}"

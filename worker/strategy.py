@@ -24,6 +24,17 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """Which samples are frames, and when: `videos` (n,) numbers their videos from 0, `seconds` (n,) are in the video.
+
+    -1 and NaN where a sample is no frame. Frames of one video are neighbours, in the order of time.
+    """
+
+    videos: NDArray[np.int64]
+    seconds: Values
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """What strategies look at: the n samples of a pool.
 
@@ -31,7 +42,7 @@ class Samples:
     a sample has none; `queries` holds (q, d) embeddings of other samples. `passed` is (n,), False where a threshold
     has left a sample out, so that what such samples hold matters no more. `seed` is the job's. `preselected` are the
     (p,) rows of samples that earlier jobs have kept: they have not passed, since they cannot be picked, but they count
-    towards what is selected, as if picked before the first pick.
+    towards what is selected, as if picked before the first pick. `times` is None where no sample is a frame.
     """
 
     names: Sequence[str]
@@ -43,6 +54,7 @@ class Samples:
     seed: int
     device: Device
     preselected: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    times: Times | None = None
 
     def values(self, entry: Entry, *, at: str) -> Values:
         """Return the (n,) numbers of an entry's input; NaN where a sample has none.
@@ -57,19 +69,29 @@ class Samples:
         match given:
             case Random(random_seed=seed):
                 return uniforms(random_keys(self.seed if seed is None else seed, self.names))
-            case Metadata(key=key) if key in self.numbers:
-                return np.asarray(self.numbers[key], np.float64)
-            case Metadata(key=key) if key in self.categories:
-                numbers = self.categories[key].numbers()
-                if numbers is None:
-                    raise JobRejected(self._not_numbers(entry, key, at=at))
-                return numbers
             case Metadata(key=key):
-                raise JobRejected(_no_key(f"{at}.input.key", "numeric metadata", key, self.numbers))
+                return self.numbers_of(key, needs=entry.strategy.type, at=f"{at}.input.key")
             case _:
                 raise JobRejected(
                     f"{at}.input.type: {given.type} has no values here; choose from METADATA, RANDOM"
                 )
+
+    def numbers_of(self, key: str, *, needs: str, at: str) -> Values:
+        """Return the (n,) numbers of a metadata key for what `needs` them; `at` is the key's place in the job.
+
+        Raises:
+            JobRejected: there is no such metadata, or it is not made of numbers.
+        """
+        if key in self.numbers:
+            return np.asarray(self.numbers[key], np.float64)
+        if key not in self.categories:
+            raise JobRejected(_no_key(at, "numeric metadata", key, self.numbers))
+        numbers = self.categories[key].numbers()
+        if numbers is None:
+            values = self.categories[key].values
+            example = f" but has for example {shown(values[-1])}" if values else " and no sample has a value"
+            raise JobRejected(f"{at}: {needs} needs numbers; {key!r} is a category{example}")
+        return numbers
 
     def category(self, key: str, *, at: str) -> Category:
         """Return the category of a metadata key; `at` is the key's place in the job.
@@ -108,11 +130,6 @@ class Samples:
         spread = np.zeros(len(self.passed))
         spread[self.counted] = values
         return spread
-
-    def _not_numbers(self, entry: Entry, key: str, *, at: str) -> str:
-        values = self.categories[key].values
-        example = f" but has for example {shown(values[-1])}" if values else " and no sample has a value"
-        return f"{at}.input.key: {entry.strategy.type} needs numbers; {key!r} is a category{example}"
 
 
 @dataclass(frozen=True, slots=True)

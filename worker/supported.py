@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 
 from jobs.contract import did_you_mean
 from jobs.errors import JobRejected
+from jobs.patterns import group_names
 from jobs.selection import Balance, Embeddings, Entry, Metadata, Selection
 from jobs.spec import Job, SelectionJob
 from worker import __version__
@@ -70,8 +71,8 @@ def _in_entry(place: str, entry: Entry) -> Iterator[str]:
 
 def _in_keys(selection: Selection, measures: Collection[str]) -> Iterator[str]:
     """Numbers are measures and groups of the pattern; categories are what names give. Which groups are numbers, the names say."""
-    words = category_keys(selection.lightly_path_regex)
-    groups = [key for key in words if not key.startswith("lightly.")]
+    pattern = selection.lightly_path_regex
+    words, groups = category_keys(pattern), group_names(pattern) if pattern else ()
     numbers = sorted([*measures, *groups])
     for row, entry in enumerate(selection.strategies):
         if isinstance(entry.input, Metadata):
@@ -83,6 +84,11 @@ def _in_keys(selection: Selection, measures: Collection[str]) -> Iterator[str]:
         key = selection.groups.key
         yield from _in_key(
             "selection.groups.key", key, words, what="a group needs a category", exists=measures
+        )
+    if selection.groups is not None and selection.groups.time_key is not None:
+        key = selection.groups.time_key
+        yield from _in_key(
+            "selection.groups.time_key", key, numbers, what="a time needs numbers", exists=words
         )
     for row, quota in enumerate(selection.quotas):
         place = f"selection.quotas.{row}.key"

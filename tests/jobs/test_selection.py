@@ -368,3 +368,74 @@ def test_metadata_keys__each_with_its_first_place() -> None:
         "drive": "selection.groups.key",
         "camera": "selection.quotas.1.key",
     }
+
+
+def with_time(**selection: object) -> dict[str, Any]:
+    return {**entry(EMBEDDINGS, DIVERSITY), **selection}
+
+
+def test_selection__time_in_both_spellings() -> None:
+    plain = parsed(with_time())
+    assert (plain.selected_sequence_length, plain.sequence_overlap, plain.sequence_pooling) == (1, 0, "mean")
+    assert plain.min_gap_s is None
+    camel = with_time(
+        nSamples=20, selectedSequenceLength=5, sequenceOverlap=4, sequencePooling="max", minGapS=1
+    )
+    del camel["n_samples"]
+    found = parsed(camel)
+    assert (found.n_samples, found.selected_sequence_length, found.sequence_overlap) == (20, 5, 4)
+    assert (found.sequence_pooling, found.min_gap_s) == ("max", 1)
+    assert Selection.model_validate(found.model_dump()) == found
+
+
+@pytest.mark.parametrize(
+    ("selection", "says"),
+    [
+        ({"selected_sequence_length": 0}, "selected_sequence_length: should be greater than or equal to 1"),
+        ({"selected_sequence_length": 2.0}, "selected_sequence_length: should be a"),
+        (
+            {"n_samples": 12, "selected_sequence_length": 5},
+            "n_samples: 12 should be a multiple of selected_sequence_length 5, since it counts frames: choose 10 or 15",
+        ),
+        ({"n_samples": 3, "selected_sequence_length": 5}, "since it counts frames: choose 5"),
+        (
+            {"n_samples": 10, "selected_sequence_length": 5, "sequence_overlap": 5},
+            "sequence_overlap: should be below selected_sequence_length 5 (got 5)",
+        ),
+        ({"sequence_overlap": 1}, "sequence_overlap: should be below selected_sequence_length 1 (got 1)"),
+        ({"sequence_pooling": "max"}, "sequence_pooling: needs a selected_sequence_length above 1"),
+        ({"sequence_pooling": "sum"}, "sequence_pooling: should be one of mean, max, first (got 'sum')"),
+        ({"min_gap_s": 0}, "min_gap_s: should be greater than 0 (got 0)"),
+        (
+            {"n_samples": 10, "selected_sequence_length": 5, "groups": {"key": "camera"}},
+            "groups: do not go with selected_sequence_length 5",
+        ),
+        ({"groups": {"key": "a", "time_key": "t"}}, "groups.time_key: needs tolerance_s beside it"),
+        (
+            {"groups": {"key": "a", "tolerance_s": 1, "time_unit_s": 1e-6}},
+            "groups.time_unit_s: needs time_key beside it",
+        ),
+        ({"groups": {"key": "a", "tolerance_s": -1}}, "groups.tolerance_s: should be greater than or equal"),
+    ],
+)
+def test_selection__refusals_of_time(selection: dict[str, Any], says: str) -> None:
+    assert says in refused(with_time(**selection))
+
+
+@pytest.mark.parametrize(
+    ("share", "count", "length", "asked"),
+    [(0.1, 100, 1, 10), (0.1, 100, 4, 12), (0.12, 100, 4, 12), (0.001, 100, 4, 4), (1.0, 10, 4, 12)],
+)
+def test_asked_of__a_share_is_rounded_up_to_whole_sequences(
+    share: float, count: int, length: int, asked: int
+) -> None:
+    selection = {**with_time(selected_sequence_length=length), "n_samples": None, "proportion_samples": share}
+    assert parsed(selection).asked_of(count) == asked
+
+
+def test_metadata_keys__has_the_time_of_rigs() -> None:
+    groups = {"key": "drive", "tolerance_s": 0.1, "time_key": "t"}
+    assert parsed(with_time(groups=groups)).metadata_keys() == {
+        "drive": "selection.groups.key",
+        "t": "selection.groups.time_key",
+    }

@@ -7,9 +7,12 @@ PATTERN = r"^(?P<camera>[a-z]+)/(?P<drive>\d+)?"
 NAMES = ["front/7/a.jpg", "back/12/b.JPG", "c.png", "front/x/d.tar.gz", "X/e"]
 
 
+BUILT_IN = ("camera", "day", "lightly.extension", "lightly.folder", "video_name")
+
+
 def test_category_keys__what_every_name_has_and_the_groups() -> None:
-    assert category_keys(None) == ("lightly.extension", "lightly.folder")
-    assert category_keys(PATTERN) == ("lightly.extension", "lightly.folder", "camera", "drive")
+    assert category_keys(None) == BUILT_IN
+    assert category_keys(PATTERN) == (*BUILT_IN[1:], "camera", "drive")
 
 
 def test_categories_of__groups_of_the_pattern() -> None:
@@ -27,6 +30,24 @@ def test_categories_of__folder_and_extension_need_no_pattern() -> None:
     found = categories_of(NAMES, None, keys={"lightly.folder", "lightly.extension"})
     assert found["lightly.folder"].texts() == ["front/7", "back/12", ".", "front/x", "X"]
     assert found["lightly.extension"].texts() == ["jpg", "jpg", "png", "gz", None]
+
+
+def test_categories_of__words_of_time_and_place_need_no_pattern() -> None:
+    sources = ["2026-01-14/cam_left/a.mp4", "2026-01-14/cam_left/a.mp4", "b.jpg"]
+    found = categories_of(sources, None, keys={"video_name", "camera", "day"})
+    assert found["video_name"].texts() == [sources[0]] * 2 + [None]
+    assert found["camera"].texts() == ["cam_left"] * 2 + [None]
+    assert found["day"].texts() == ["2026-01-14"] * 2 + [None]
+
+
+def test_categories_of__a_group_wins_over_a_built_in_key() -> None:
+    pattern = r"(?P<camera>left|right)/(?P<video_name>[a-z]+)"
+    found = categories_of(
+        ["cam_1/left/abc.mp4", "cam_1/x.mp4"], pattern, keys={"camera", "video_name", "day"}
+    )
+    assert found["camera"].texts() == ["left", None]
+    assert found["video_name"].texts() == ["abc", None]
+    assert found["day"].texts() == [None, None]
 
 
 def test_first__keeps_values_that_no_sample_has_any_more() -> None:

@@ -178,9 +178,7 @@ def test_choose__a_selection_that_ends_early_says_why() -> None:
     )
     assert sorted(CAMERAS[row] or "" for row in found.rows) == ["", "back"]
     assert found.goals.ended == "rules"
-    assert found.warnings == (
-        "2 of 4 samples were selected: no further sample fits the quotas, or no further group is small enough for what is left of n_samples.",
-    )
+    assert found.warnings == ("2 of 4 samples were selected: no further sample fits the quotas.",)
 
 
 def test_choose__quotas_that_the_thresholds_make_impossible_are_refused_by_name() -> None:

@@ -9,6 +9,7 @@ from tests.photos import make_photos
 from tests.worker.runs import DIVERSITY, job, prepared, select
 from worker.check import Forecast, forecast
 from worker.errors import JobFailed, JobRejected
+from worker.foresight import Foresight, foresee
 
 PATTERN = r"^(?P<camera>[a-z]+)/(?P<drive>\d)"
 CAMERA = {"type": "METADATA", "key": "camera"}
@@ -189,3 +190,65 @@ def test_forecast__says_which_shares_are_out_of_reach(photos: Path, tmp_path: Pa
     assert found.strategies["selection.strategies.0"].endswith(
         "strength 1; at best 'back' 50.0% instead of 90.0% (there are 5), 'front' 50.0% instead of 10.0% (there are 12)"
     )
+
+
+VIDEOS = [f"2026-01-{day}/cam_{side}.mp4" for day in (14, 15) for side in ("a", "b")]
+
+
+def foreseen_of(names: list[str], photos: Path, tmp_path: Path, *entries: Any, **selection: Any) -> Foresight:
+    document = text(photos, tmp_path, *entries, **selection)
+    if "lightly_path_regex" not in selection:
+        del document["selection"]["lightly_path_regex"]
+    return foresee(prepared(document), names)
+
+
+def test_foresee__of_videos_values_are_checked_and_numbers_are_not(photos: Path, tmp_path: Path) -> None:
+    target = {"type": "BALANCE", "target": {VIDEOS[0]: 0.5, VIDEOS[1]: 0.5}}
+    found = foreseen_of(
+        VIDEOS,
+        photos,
+        tmp_path,
+        ({"type": "METADATA", "key": "video_name"}, target),
+        n_samples=600,
+        selected_sequence_length=6,
+        min_gap_s=1,
+        quotas=[{"key": "day", "value": "2026-01-14", "at_least": 300}],
+    )
+    assert found.classes["day"] == {"2026-01-14": 2, "2026-01-15": 2}
+    assert "at best" not in found.strategies["selection.strategies.0"]
+    quota = {"key": "day", "value": "2026-01-16", "at_least": 3}
+    with pytest.raises(JobRejected, match=r"quotas\.0\.value: no sample has day '2026-01-16'"):
+        foreseen_of(VIDEOS, photos, tmp_path, quotas=[quota])
+    other = {"type": "BALANCE", "target": {"x.mp4": 0.5}}
+    with pytest.raises(JobRejected, match=r"target: no sample has video_name 'x\.mp4'"):
+        foreseen_of(VIDEOS, photos, tmp_path, ({"type": "METADATA", "key": "video_name"}, other))
+
+
+def test_foresee__frames_of_listed_videos_may_be_queried(photos: Path, tmp_path: Path) -> None:
+    def protecting(*keys: str) -> dict[str, Any]:
+        return {"protected": {"query": {"keys": list(keys)}, "radius": 0.1}}
+
+    frame = VIDEOS[0].replace(".mp4", "-012-mp4.png")
+    foreseen_of([*VIDEOS, "a.jpg"], photos, tmp_path, **protecting(frame, "a.jpg"))
+    for wrong in (VIDEOS[0], "other-012-mp4.png", "b.jpg"):
+        with pytest.raises(
+            JobRejected, match=r"is not among the 1 image and the frames of 4 videos of the input"
+        ):
+            foreseen_of([*VIDEOS, "a.jpg"], photos, tmp_path, **protecting(wrong))
+
+
+def test_foresee__images_alone_have_no_sequences_and_no_time(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(JobRejected, match=r"selected_sequence_length: sequences of 3 are made of the frames"):
+        foreseen_of(["a.jpg"], photos, tmp_path, selected_sequence_length=3)
+    rig: dict[str, Any] = {"key": "lightly.folder", "tolerance_s": 0.1}
+    with pytest.raises(JobRejected, match=r"groups\.time_key: required, since images have no time"):
+        foreseen_of(["a.jpg"], photos, tmp_path, groups=rig)
+    foreseen_of(VIDEOS, photos, tmp_path, groups=rig)
+    names = [f"s/CAM_{side}/{shot}.jpg" for side in ("LEFT", "RIGHT") for shot in range(10)]
+    timed = {"groups": {**rig, "key": "scene", "time_key": "t"}}
+    pattern = r"^(?P<scene>s)/.*/(?P<t>\d+)"
+    with pytest.raises(JobRejected, match="with 1 to select; the smallest group has 2 samples"):
+        foreseen_of(names, photos, tmp_path, n_samples=1, lightly_path_regex=pattern, **timed)
+    wrong = {"groups": {**timed["groups"], "time_key": "scene"}}
+    with pytest.raises(JobRejected, match=r"groups\.time_key: a time needs numbers; 'scene' is a category"):
+        foreseen_of(names, photos, tmp_path, lightly_path_regex=pattern, **wrong)

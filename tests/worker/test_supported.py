@@ -76,6 +76,9 @@ def test_refuse_unsupported__passes_what_is_there(given: dict[str, Any], strateg
         {"mode": "gain_product"},
         {"mode": "submodular"},
         {"groups": {"key": "camera"}},
+        {"groups": {"key": "lightly.folder", "tolerance_s": 0.1, "time_key": "camera"}},
+        {"quotas": [{"key": "video_name", "at_most": 3}, {"key": "day", "at_least": 3}]},
+        {"selected_sequence_length": 5, "min_gap_s": 2},
         {"quotas": [{"key": "lightly.extension", "at_most": 3}, {"key": "camera", "at_most": 3}]},
         {"protected": {"query": {"keys": ["a"]}, "radius": 0.1}},
         {"protected": {"query": {"datapool": "a"}, "radius": 0.1}},
@@ -126,15 +129,15 @@ INPUT = "selection.strategies.0.input"
         (
             SHARPNESS,
             BALANCE,
-            f"{INPUT}.key: BALANCE needs a category, which 'lightly.sharpness' is not; choose from camera,"
-            " lightly.extension, lightly.folder",
+            f"{INPUT}.key: BALANCE needs a category, which 'lightly.sharpness' is not; choose from camera, day,"
+            " lightly.extension, lightly.folder, video_name",
         ),
         (FOLDER, WEIGHTS, f"{INPUT}.key: WEIGHTS needs numbers, which 'lightly.folder' is not; choose from"),
         (
             {"type": "METADATA", "key": "camra"},
             BALANCE,
-            f"{INPUT}.key: no metadata 'camra'; choose from camera, lightly.extension, lightly.folder; did you mean"
-            " 'camera'?; lightly_path_regex makes metadata of names, and reading metadata of your own is not",
+            f"{INPUT}.key: no metadata 'camra'; choose from camera, day, lightly.extension, lightly.folder, video_name;"
+            " did you mean 'camera'?; lightly_path_regex makes metadata of names, and reading metadata of your own is not",
         ),
         (
             {"type": "SCORES", "task": "cars", "score": "s"},
@@ -178,15 +181,19 @@ def test_refuse_unsupported__blocks(block: str, value: object) -> None:
         ),
         (
             {"groups": {"key": "drive"}},
-            "groups.key: no metadata 'drive'; choose from lightly.extension, lightly.f",
+            "groups.key: no metadata 'drive'; choose from camera, day, lightly.ext",
         ),
         (
             {"groups": {"key": "lightly.sharpness"}},
-            "groups.key: a group needs a category, which 'lightly.sharpness' is not; choose from lightly.extension",
+            "groups.key: a group needs a category, which 'lightly.sharpness' is not; choose from camera, day,",
         ),
         (
             {"quotas": [{"key": "lightly.folder", "at_most": 3}, {"key": "x", "at_most": 3}]},
             "quotas.1.key: no met",
+        ),
+        (
+            {"groups": {"key": "day", "tolerance_s": 0.1, "time_key": "camera"}},
+            "groups.time_key: a time needs numbers, which 'camera' is not",
         ),
     ],
 )
@@ -218,6 +225,7 @@ def test_refuse_unsupported__lightlyone_examples() -> None:
         "threshold_uniform_rows",
         "random_selection",
         "typical_images",
+        "video_balancing",
     }
 
 

@@ -27,12 +27,14 @@ def outcomes(
     *,
     candidates: NDArray[np.bool_],
     before: Rows,
+    length: int = 1,
     device: Device,
 ) -> tuple[Outcome, ...]:
     """Return one outcome a strategy; a single strategy without a rival is compared with nothing.
 
     Only selections that are cheap are made: the largest weights, the classes filled up to a target, and farthest-first
-    up to MAX_PRODUCTS. They take as many candidates and know no quotas, groups, stops or other strategies.
+    up to MAX_PRODUCTS. They take as many candidates and know no quotas, gaps, groups, stops or other strategies. They
+    would not take whole sequences, so with those, of more than one sample in `length`, none is made.
     """
     open_ = candidates.copy()
     open_[before] = False
@@ -41,7 +43,13 @@ def outcomes(
             effort,
             found.decided(place),
             _alone(
-                embeddings, effort, rivals=len(found.efforts) - 1, open_=open_, before=before, device=device
+                embeddings,
+                effort,
+                rivals=len(found.efforts) - 1,
+                open_=open_,
+                before=before,
+                length=length,
+                device=device,
             ),
         )
         for place, effort in enumerate(found.efforts)
@@ -71,10 +79,11 @@ def _alone(
     rivals: int,
     open_: NDArray[np.bool_],
     before: Rows,
+    length: int,
     device: Device,
 ) -> Alone:
     term, picks = effort.goal.term, len(effort.after)
-    reason = _not_compared(term, embeddings, rivals=rivals, picks=picks)
+    reason = _not_compared(term, embeddings, rivals=rivals, picks=picks, length=length)
     if reason is not None:
         return None, reason
     match term:
@@ -88,13 +97,14 @@ def _alone(
             return float(grow(embeddings, rows, before=before, device=device).after[-1]), None
 
 
-def _not_compared(term: Term, embeddings: Embeddings, *, rivals: int, picks: int) -> str | None:
+def _not_compared(term: Term, embeddings: Embeddings, *, rivals: int, picks: int, length: int) -> str | None:
     products = len(embeddings) * picks * embeddings.shape[1]
     own = "has no cheap selection of its own"
     reasons = (
         (not picks, "nothing was selected"),
         (not rivals, "it is the only strategy"),
         (term.strength == 0, "its strength is 0"),
+        (length > 1, "a selection of sequences is not comparable with one of single frames"),
     )
     general = next((reason for applies, reason in reasons if applies), None)
     if general is not None:

@@ -65,6 +65,7 @@ def analyse(
         embeddings,
         size=len(selected),
         candidates=could_be,
+        windows=goals.windows,
         inputs=inputs,
         preselected=before,
         seed=seed,
@@ -105,6 +106,7 @@ def analyse(
             candidates=int(candidates.sum()),
             baseline=beside,
             preselected=len(before),
+            length=goals.length,
         ),
         baseline=beside,
         diversity=in_shared_bins(inside, sizes, draws.diversity),
@@ -133,7 +135,14 @@ def analyse(
             if isinstance(column, TextColumn)
         ),
         mode=goals.mode,
-        outcomes=outcomes(embeddings, explanation, candidates=candidates, before=before, device=device),
+        outcomes=outcomes(
+            embeddings,
+            explanation,
+            candidates=candidates,
+            before=before,
+            length=goals.length,
+            device=device,
+        ),
         budgets=budget_curve(
             embeddings,
             selected=selected,
@@ -145,7 +154,9 @@ def analyse(
             device=device,
         ),
         balances=tuple(
-            balance_facts(goal, goal.term, selected=selected, candidates=could_be, before=before)
+            balance_facts(
+                goal, goal.term, selected=selected, candidates=could_be, before=before, length=goals.length
+            )
             for goal in goals.terms
             if isinstance(goal.term, Balance)
         ),

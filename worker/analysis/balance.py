@@ -50,11 +50,11 @@ def outlook(
 
 
 def balance_facts(
-    goal: Goal, term: Balance, *, selected: Rows, candidates: Rows, before: Rows
+    goal: Goal, term: Balance, *, selected: Rows, candidates: Rows, before: Rows, length: int = 1
 ) -> BalanceFacts:
     """Set requested, achieved and achievable shares of one balance strategy beside each other.
 
-    Where every sample is of one class, achievable is the best for all classes at once, by `fill`. Otherwise (shares
+    Picks come in sequences of `length`. Where every sample is of one class, achievable is the best for all classes at once, by `fill`. Otherwise (shares
     that are probabilities or counts of objects) it is the nearest that the class could come by itself, whatever
     happens to the others: a bound.
     """
@@ -63,12 +63,13 @@ def balance_facts(
     achieved = shares_of(sums)
     whole = one_class_each(open_)
     if whole:
-        counts = open_.sum(axis=0).astype(np.int64)
-        filled = fill(counts, term.target, len(selected), already=kept.sum(axis=0))
-        achievable = shares_of(kept.sum(axis=0) + filled)
+        counts = open_.sum(axis=0).astype(np.int64) // length
+        already = kept.sum(axis=0) / length
+        filled = fill(counts, term.target, len(selected) // length, already=already)
+        achievable = shares_of(already + filled)
     else:
         achievable = _each_alone(open_, term.target, achieved, len(selected), kept.sum(axis=0))
-    total = float(sums.sum())
+    total = float(sums.sum()) / length
     return BalanceFacts(
         strategy=goal.name,
         joint=whole,

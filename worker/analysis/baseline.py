@@ -8,6 +8,8 @@ import numpy as np
 from worker.analysis.distances import Embeddings, Rows, Values, to_closest, to_closest_other
 from worker.device import Device
 from worker.facts import Baseline, Headline, HeadlineName
+from worker.selection.rules import Windows
+from worker.selection.windows import most_apart
 
 STAGE = 101
 MANY_DRAWS = 100
@@ -22,7 +24,8 @@ MIN_MEASURED = 1_000
 class Draws:
     """What the random draws gave, one array a draw, and the input rows on which coverage was measured.
 
-    `rows` are the draws themselves, in the order in which they were drawn: any prefix is a smaller uniform draw.
+    `rows` are the draws themselves, in the order in which they were drawn: any prefix is a smaller uniform draw, of
+    sequences any prefix of whole ones.
     """
 
     rows: tuple[Rows, ...]
@@ -38,10 +41,14 @@ def draw(
     candidates: Rows,
     inputs: Rows,
     preselected: Rows,
+    windows: Windows | None = None,
     seed: int,
     device: Device,
 ) -> Draws:
     """Measure seeded uniform draws of `size` candidates, each joined with the preselected rows.
+
+    Where `windows` are given, whole ones are drawn, none of which shares a row with another; `size` is that of some of
+    them. Draws know no quotas, groups and gaps.
 
     100 draws below 20,000 candidates, 20 from there on. Coverage is measured on all input rows where all draws
     together compare at most MAX_PAIRS pairs, otherwise on a seeded sample of them; diversity likewise.
@@ -52,7 +59,10 @@ def draw(
     measured = _sample(inputs, _affordable(number * kept_size), rng)
     rows, diversity, coverage = [], [], []
     for _ in range(number if size else 0):
-        drawn = rng.choice(candidates, size, replace=False)
+        if windows is None:
+            drawn = rng.choice(candidates, size, replace=False)
+        else:
+            drawn = _sequences(windows, size // windows.length, rng)
         rows.append(drawn)
         ascending = np.sort(drawn)
         kept = np.concatenate([ascending, preselected])
@@ -60,6 +70,25 @@ def draw(
         diversity.append(to_closest_other(embeddings, asked, kept, device=device))
         coverage.append(to_closest(embeddings, measured, kept, device=device)[0])
     return Draws(rows=tuple(rows), diversity=tuple(diversity), coverage=tuple(coverage), measured=measured)
+
+
+def _sequences(windows: Windows, count: int, rng: np.random.Generator) -> Rows:
+    """Draw windows one after another, passing over those that share a row with an earlier one.
+
+    If that leaves no room for so many, draw from as many as there can be beside each other.
+    """
+    taken = np.zeros(int(windows.starts[-1]) + windows.length, np.bool_)
+    starts: list[int] = []
+    for start in rng.permutation(windows.starts).tolist():
+        if len(starts) == count:
+            break
+        rows = slice(start, start + windows.length)
+        if not taken[start] and not taken[rows.stop - 1]:
+            taken[rows] = True
+            starts.append(start)
+    if len(starts) < count:
+        starts = rng.choice(most_apart(windows), count, replace=False).tolist()
+    return (np.array(starts)[:, None] + np.arange(windows.length)).ravel()
 
 
 def compare(draws: Draws, *, diversity: Values, coverage: Values, input_rows: int) -> Baseline:

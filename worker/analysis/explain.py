@@ -59,7 +59,8 @@ def explain(
     The lead of a pick in one strategy is strength x (ln of the objective with the pick - mean over C of the ln with c
     in its place), where C are the candidates not picked yet among COMPARED drawn with the seed. Leads add up to the ln
     of the pick's product over that of the average such candidate, so the largest one says which strategy decided.
-    Where the mode multiplies gains, it is their lead; the submodular mode multiplies nothing and has none.
+    Where the mode multiplies gains, it is their lead; the submodular mode multiplies nothing and has none, and neither have
+    frames of sequences, since sequences were compared and not frames.
 
     Cost: O(k (k + p + COMPARED) d), and k x n distances for the nearest samples that were not kept.
     """
@@ -128,7 +129,7 @@ def _name(names: Sequence[str], row: int) -> str | None:
 
 def _compared(goals: Goals, candidates: NDArray[np.bool_], before: Rows, seed: int) -> Rows:
     """Draw the candidates that picks are compared with; none where there is nothing to tell apart."""
-    if len(goals.terms) < 2 or goals.mode == "submodular":
+    if len(goals.terms) < 2 or goals.mode == "submodular" or goals.length > 1:
         return np.empty(0, np.int64)
     rng = np.random.Generator(np.random.PCG64([seed, STAGE]))
     rows = np.setdiff1d(np.flatnonzero(candidates), before)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from worker.facts import EndedName
-from worker.selection.rules import Quota
+from worker.selection.rules import Quota, Windows
 from worker.selection.terms import Mode, Term
 
 
@@ -30,7 +30,7 @@ class Goals:
     """All that decided a selection beside the thresholds, and why it ended before its size was reached, if it did.
 
     `terms` rank, in the order of the job; none means a uniform draw. `protected_count` candidates were too near to a
-    protected sample.
+    protected sample. `windows` are the sequences that could be picked, where only whole ones are.
     """
 
     terms: tuple[Goal, ...] = ()
@@ -38,3 +38,9 @@ class Goals:
     mode: Mode = "objective_product"
     protected_count: int = 0
     ended: EndedName | None = None
+    windows: Windows | None = None
+
+    @property
+    def length(self) -> int:
+        """How many samples are picked together: those of a sequence, or one."""
+        return 1 if self.windows is None else self.windows.length

@@ -36,10 +36,13 @@ _CLAIMS_WITH_DATAPOOL: dict[HeadlineName, dict[int, str]] = {
 }
 
 
-def judge(*, selected: int, candidates: int, baseline: Baseline, preselected: int = 0) -> Verdict:
+def judge(
+    *, selected: int, candidates: int, baseline: Baseline, preselected: int = 0, length: int = 1
+) -> Verdict:
     """Say how the selection compares with chance: beyond the 95 % band, inside it, or on the wrong side of it.
 
-    With `preselected` samples, both the selection and the draws are joined with them.
+    With `preselected` samples, both the selection and the draws are joined with them. Picks and draws are of whole
+    sequences of `length` samples.
     """
     if not selected:
         return Verdict(level="none", sentence="Nothing was selected, so there is nothing to compare.")
@@ -53,9 +56,10 @@ def judge(*, selected: int, candidates: int, baseline: Baseline, preselected: in
     claims = _CLAIMS if not preselected else _CLAIMS_WITH_DATAPOOL
     parts = [f"{claims[name][sides[name]]} ({_numbers(one)})" for name, one in judged.items()]
     joined = ", each joined with the datapool as the selection is" if preselected else ""
+    whole = f", in whole sequences of {length:,}" if length > 1 else ""
     return Verdict(
         level=_level(set(sides.values())),
-        sentence=f"Beside {baseline.draws} random draws of the same size from the same candidates{joined}: "
+        sentence=f"Beside {baseline.draws} random draws of the same size from the same candidates{whole}{joined}: "
         f"{'; '.join(parts)}.",
     )
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from worker.device import Device
 from worker.selection.checks import check
 from worker.selection.farthest import farthest_first
+from worker.selection.gates.apart import Apart, Spans
 from worker.selection.gates.gate import Gate
 from worker.selection.gates.quotas import UnitQuota
 from worker.selection.greedy import Ended, Picks, greedy, is_below
-from worker.selection.groups import units
 from worker.selection.objectives import Rows
 from worker.selection.pool import Pool
 from worker.selection.product import is_lazy, product
@@ -21,13 +21,17 @@ from worker.selection.protected import too_near
 from worker.selection.rules import Quota, Rules
 from worker.selection.submodular import maximise
 from worker.selection.terms import Diversity, Mode, Term, Weights
+from worker.selection.units import Units, spans_of_rows, spans_of_units, units
 
 _NO_RULES = Rules()
+
+_SLACK = 1e-6
+"""Of a gap: so much less than the least counts as it, since places such as seconds are rounded numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Rows in pick order. `insertion_distances` (k,) exist for diversity alone, without groups: see `Traversal`.
+    """Rows in pick order. `insertion_distances` (k,) exist for diversity alone, without groups and windows: see `Traversal`.
 
     `ended` says why fewer rows than asked for were picked although candidates were left.
     """
@@ -60,7 +64,7 @@ def select(
         n: at least 1.
         device: where the matrix products run.
         preselected: rows of the pool that count as selected before the first pick; they are never picked.
-        rules: what the selection must keep to. A group is picked as one unit, in row order.
+        rules: what the selection must keep to. A group or a window is picked as one unit, in row order.
         mode: the product of the whole selection's objectives, or of each candidate's gains, or a submodular sum.
         tile_bytes: working memory of distances; never changes the result.
 
@@ -79,10 +83,21 @@ def select(
     if rules.protected is not None:
         open_[too_near(pool.embeddings, np.flatnonzero(open_), rules.protected, device=device)] = False
     free = Pool(pool.embeddings, open_)
-    if rules.groups is None:
-        return _picked(_Task(free, terms, n, started, rules.quotas, None), mode, device, tile_bytes)
-    joined = units(free, terms, rules.groups, rules.quotas, started)
-    task = _Task(joined.pool, joined.terms, n, joined.preselected, joined.quotas, joined.sizes)
+    if rules.groups is None and rules.windows is None:
+        rows = np.flatnonzero(open_)
+        task = _Task(free, terms, n, started, rules.quotas, None, _apart(rules, rows), len(rows))
+        return _picked(task, mode, device, tile_bytes)
+    joined = units(free, terms, rules, started)
+    task = _Task(
+        joined.pool,
+        joined.terms,
+        n,
+        joined.preselected,
+        joined.quotas,
+        joined.sizes,
+        _apart_units(rules, joined),
+        joined.layout.distinct_rows(np.flatnonzero(joined.pool.candidates)),
+    )
     found = _picked(task, mode, device, tile_bytes)
     return Selection(joined.expand(found.rows), ended=found.ended)
 
@@ -112,7 +127,7 @@ def covering_radius(pool: Pool, selected: Rows, *, device: Device, tile_bytes: i
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What is picked from: rows, or units of `sizes` rows. The pool's candidates are not preselected."""
+    """What is picked from: rows, or units of `sizes` rows, `rows` in all. The pool's candidates are not preselected."""
 
     pool: Pool
     terms: Sequence[Term]
@@ -120,6 +135,26 @@ class _Task:
     preselected: Rows
     quotas: Sequence[Quota | UnitQuota]
     sizes: NDArray[np.int64] | None
+    apart: Sequence[Apart]
+    rows: int
+
+
+def _apart(rules: Rules, candidates: Rows) -> tuple[Apart, ...]:
+    gap = rules.gap
+    return () if gap is None else (Apart(spans_of_rows(candidates, gap), gap.least - _SLACK),)
+
+
+def _apart_units(rules: Rules, joined: Units) -> tuple[Apart, ...]:
+    found = []
+    if rules.gap is not None:
+        spans = spans_of_units(joined, rules.gap, are_windows=rules.windows is not None)
+        found.append(Apart(spans, rules.gap.least - _SLACK))
+    if rules.windows is not None and (np.diff(rules.windows.starts) < rules.windows.length).any():
+        candidates = np.flatnonzero(joined.pool.candidates)
+        first = joined.layout.starts[candidates].astype(np.float64)
+        line = np.zeros(len(candidates), np.int64)
+        found.append(Apart(Spans(candidates, line, first, first + rules.windows.length - 1), 1.0))
+    return tuple(found)
 
 
 def _picked(task: _Task, mode: Mode, device: Device, tile_bytes: int) -> Selection:
@@ -133,14 +168,17 @@ def _picked(task: _Task, mode: Mode, device: Device, tile_bytes: int) -> Selecti
         sums=[
             (t.values, t.stop_at_sum) for t in terms if isinstance(t, Weights) and t.stop_at_sum is not None
         ],
+        apart=task.apart,
         preselected=preselected,
         rows=len(pool),
     )
     if not len(candidates):
         return Selection(candidates)
+    smallest = 1 if task.sizes is None else int(task.sizes[candidates].min())
     match terms:
         case _ if mode == "submodular":
-            best = maximise(pool, terms, n, device=device, preselected=preselected, gate=gate)
+            most = max(1, n // smallest)
+            best = maximise(pool, terms, most, device=device, preselected=preselected, gate=gate)
             return Selection(best.rows, ended=best.ended)
         case [Diversity(strength=strength, objects=None, minimum_distance=apart)] if strength > 0:
             far = farthest_first(
@@ -168,11 +206,10 @@ def _picked(task: _Task, mode: Mode, device: Device, tile_bytes: int) -> Selecti
                 tile_bytes=tile_bytes,
             )
         case _:
-            wanted = min(n, len(candidates) if task.sizes is None else int(task.sizes[candidates].sum()))
             found = greedy(
                 pool,
                 terms,
-                wanted,
+                min(n, task.rows),
                 candidates=candidates,
                 preselected=preselected,
                 gate=gate,

@@ -18,7 +18,7 @@ _A_CANDIDATE: dict[Way, int] = {
     "submodular": 120,
 }
 """Bytes at the peak, measured (tests/worker/selection/test_memory.py repeats it)."""
-_A_QUOTA, _A_CLASS, _A_GROUPED_ROW = 24, 16, 40
+_A_QUOTA, _A_CLASS, _A_GROUPED_ROW, _A_SPAN = 24, 16, 40, 100
 _BLOCK_ROWS = 1024
 _FIXED = 3 * 2**20
 _CPU_TILE = 3 * 2**19
@@ -58,6 +58,7 @@ def required_bytes(
     quotas: int = 0,
     classes: int = 0,
     is_grouped: bool = False,
+    gaps: int = 0,
     is_mapped: bool = False,
     tile_bytes: int = 2**23,
     table_bytes: int = 2**31,
@@ -73,7 +74,8 @@ def required_bytes(
         candidates: rows that may be picked; all when None.
         quotas: how many there are.
         classes: of all balance terms together.
-        is_grouped: groups are picked as units.
+        is_grouped: groups or windows are picked as units.
+        gaps: 1 for a gap, and 1 for windows that overlap.
         is_mapped: the embeddings are a memory map, whose pages need no memory of their own.
         tile_bytes: see `engine.select`.
         table_bytes: the `memory_bytes` of `submodular.maximise`.
@@ -84,6 +86,7 @@ def required_bytes(
         Part("embeddings", "4 * rows * dimension", 0 if is_mapped else 4 * rows * dimension),
         Part("state", f"{an_candidate} * candidates", an_candidate * m),
         Part("quotas", f"{_A_QUOTA} * quotas * candidates", _A_QUOTA * quotas * m),
+        Part("gaps", f"{_A_SPAN} * gaps * candidates", _A_SPAN * gaps * m),
         Part("classes", f"{_A_CLASS} * classes * candidates", _A_CLASS * classes * m),
     ]
     if way != "weights":

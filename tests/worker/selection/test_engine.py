@@ -11,8 +11,10 @@ from worker.selection.farthest import farthest_first
 from worker.selection.gates.gate import Gate
 from worker.selection.greedy import greedy
 from worker.selection.pool import Pool
-from worker.selection.rules import Protected, Quota, Rules
+from worker.selection.rules import Gap, Protected, Quota, Rules, Windows
 from worker.selection.terms import Balance, Diversity, Objects, Weights
+from worker.selection.units import units
+from worker.selection.windows import window_starts
 
 CPU = Device("cpu", "CPU", 2)
 
@@ -169,6 +171,78 @@ def test_select__each_way_picks_what_the_plain_pass_picks():
                 found = select(pool, terms, 20, device=CPU, mode=mode, rules=rules)
 
                 assert (found.rows.tolist(), found.ended) == (plain.rows, plain.ended)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    length=st.integers(1, 3),
+    mode=st.sampled_from(MODES),
+    pooling=st.sampled_from(["mean", "max", "first"]),
+)
+def test_select__windows_are_picked_as_the_plain_rule_picks_their_means(seed, length, mode, pooling):
+    """Exactly what a greedy pass finds that looks at every pair of windows to know which are closed."""
+    rng = np.random.default_rng(seed)
+    pool = drawn(seed, n=36)
+    lines = np.repeat([0, 1, 2], 12)
+    places = np.concatenate([np.sort(rng.integers(0, 30, 12)) / 10 for _ in range(3)])
+    starts = window_starts(lines, length, stride=int(rng.integers(1, length + 1)))
+    windows = Windows(starts, length, pooling)
+    gap = Gap(lines, places, 0.4)
+    weights = Weights(rng.integers(0, 9, 36).astype(float))
+    balance = Balance(np.eye(3)[rng.integers(0, 3, 36)], np.ones(3) / 3)
+
+    def closed_by(row):
+        ends = [(lines[start], places[start], places[start + length - 1]) for start in starts]
+        return np.array(
+            [
+                other
+                for other in range(len(starts))
+                if other != row
+                and (
+                    abs(starts[other] - starts[row]) < length
+                    or (
+                        ends[other][0] == ends[row][0]
+                        and max(ends[other][1] - ends[row][2], ends[row][1] - ends[other][2]) < 0.4 - 1e-9
+                    )
+                )
+            ],
+            np.int64,
+        )
+
+    for terms in ([Diversity()], [weights], [Diversity(), weights, balance], [Diversity(-1.0), balance]):
+        joined = units(pool, terms, Rules(windows=windows), np.empty(0, np.int64))
+        gate = Pairwise(closed_by, len(starts), 12 // length)
+        plain = greedy(
+            joined.pool, joined.terms, 12, candidates=np.arange(len(starts)), preselected=starts[:0], gate=gate, mode=mode
+        )  # fmt: skip
+
+        found = select(pool, terms, 12, device=CPU, mode=mode, rules=Rules(windows=windows, gap=gap))
+
+        assert found.rows.tolist() == joined.expand(np.array(plain.rows, np.int64)).tolist()
+
+
+class Pairwise:
+    """A gate that asks for every pick which others it closes."""
+
+    ended = None
+
+    def __init__(self, closed_by, units, most):
+        self._closed_by, self._open, self._left = closed_by, set(range(units)), most
+
+    @property
+    def done(self):
+        return not self._left or not self._open
+
+    def start(self):
+        return np.empty(0, np.int64)
+
+    def picked(self, row):
+        self._left -= 1
+        self._open.remove(row)
+        closed = self._open & set(self._closed_by(row).tolist())
+        self._open -= closed
+        return np.array(sorted(closed), np.int64)
 
 
 def test_select__weights_alone_keep_to_rules_and_stops():

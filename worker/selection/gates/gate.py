@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from worker.selection.gates.apart import Apart
 from worker.selection.gates.completion import Completion
 from worker.selection.gates.flows import Flow, sides_of
 from worker.selection.gates.limits import Closing, Limits, OneKey
@@ -25,7 +26,8 @@ class Gate:
 
     A row is closed when no way is left to add it and then others so that n rows are not exceeded and every quota
     is met: if a selection cannot be completed, a larger one cannot either. Closing a row for what has been picked
-    therefore never needs to be taken back.
+    therefore never needs to be taken back. A row that is too near to a pick is closed too; completions do not
+    foresee that, so with `apart` a quota may end up short.
 
     `done`: no further pick, since n rows are picked, nothing is open, or a sum has reached its stop. `ended`: why, if
     fewer than n were picked while candidates were left; None otherwise.
@@ -37,6 +39,7 @@ class Gate:
         quotas: bounds by value.
         sums: pairs of (rows,) values and where their sum over picks and preselected rows stops the selection,
             to a tie of 1e-12 relative.
+        apart: what may not be near to a pick; its spans are of candidates.
         preselected: rows whose values the sums start from.
         rows: of the pool.
 
@@ -56,6 +59,7 @@ class Gate:
         sizes: NDArray[np.int64] | None = None,
         quotas: Sequence[Quota | UnitQuota] = (),
         sums: Sequence[tuple[Values, float]] = (),
+        apart: Sequence[Apart] = (),
         preselected: Rows = _NONE,
         rows: int,
     ) -> None:
@@ -63,6 +67,7 @@ class Gate:
         self._table = table(quotas, candidates, n, sizes=own_sizes, rows=rows)
         self._have = np.zeros(len(self._table.labels), np.int64)
         self._sums = [_Sum(values, stop, preselected) for values, stop in sums]
+        self._apart = apart
         self._candidates = candidates
         self._sizes = own_sizes
         self._left = n
@@ -90,7 +95,8 @@ class Gate:
 
     def start(self) -> Rows:
         """Return the ascending rows that are closed from the beginning; called once, before the first pick."""
-        return self._closed(self._closing.start())
+        closed = self._closed(self._closing.start())
+        return self._with_rows(closed, [apart.broken() for apart in self._apart])
 
     def picked(self, row: int) -> Rows:
         """Take note of a pick and return the ascending rows that it closes, without the pick itself.
@@ -112,7 +118,8 @@ class Gate:
             total.add(row)
         if self.done:
             return _NONE
-        return self._closed(self._closing.picked(int(self._cell[at])))
+        closed = self._closed(self._closing.picked(int(self._cell[at])))
+        return self._with_rows(closed, [apart.near(row) for apart in self._apart])
 
     def shortfalls(self) -> list[Shortfall]:
         """Return (quota, label, picked, at_least) of every value of which too few are picked, so far."""
@@ -132,11 +139,21 @@ class Gate:
             self._by_cell[start:end]
             for start, end in zip(starts.tolist(), self._ends[cells].tolist(), strict=True)
         ]
-        inside = np.concatenate([_NONE, *spans])
-        inside = np.sort(inside[self._open[inside]])
-        self._open[inside] = False
-        self._open_count -= len(inside)
-        return self._candidates[inside]
+        return self._close(np.concatenate([_NONE, *spans]))
+
+    def _with_rows(self, closed: Rows, more: Sequence[Rows]) -> Rows:
+        """Close more rows, and return them with those that are closed already, ascending."""
+        if not more:
+            return closed
+        at = np.searchsorted(self._candidates, np.unique(np.concatenate(more)))
+        return np.sort(np.concatenate([closed, self._close(at)]))
+
+    def _close(self, at: Rows) -> Rows:
+        """Close what is open at these places among the candidates and return its ascending rows."""
+        at = np.sort(at[self._open[at]])
+        self._open[at] = False
+        self._open_count -= len(at)
+        return self._candidates[at]
 
 
 class _Sum:
@@ -174,15 +191,18 @@ def _closing(own: Table, sizes: NDArray[np.int64], first: Rows, available: Rows,
     counts = own.counts[first]
     if not own.at_least.any():
         return Limits(sizes, counts, own.at_most, n)
-    if (sizes > 1).any():
+    if (sizes != own.step).any():
         return Completion(own, sizes, counts, available, n)
+    # Picks that all count for `step` rows are counted as one each.
+    ones = csr_array((counts.data // own.step, counts.indices, counts.indptr), shape=counts.shape)
+    at_least, at_most, picks = own.at_least // own.step, own.at_most // own.step, n // own.step
     if len(np.unique(own.quotas)) == 1:
-        return OneKey(counts, own.at_least, own.at_most, n)
-    values = _values(own, counts)
+        return OneKey(ones, at_least, at_most, picks)
+    values = _values(own, ones)
     sides = sides_of(values)
     if sides is None:
         return Completion(own, sizes, counts, available, n)
-    flow = Flow(values, sides, available, at_least=own.at_least, at_most=own.at_most, n=n)
+    flow = Flow(values, sides, available, at_least=at_least, at_most=at_most, n=picks)
     return flow if flow.is_feasible else Completion(own, sizes, counts, available, n)
 
 

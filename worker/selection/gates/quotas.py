@@ -42,7 +42,8 @@ class Table:
     """Every value of every quota that bounds something is a column.
 
     `counts` (m, v): rows of each column's value in each candidate. `quotas`, `labels` (v,): where a column comes from;
-    columns of one quota are neighbours. `at_least`, `at_most` (v,).
+    columns of one quota are neighbours. `at_least`, `at_most` (v,). `step`: every candidate has so many rows, and all of
+    them the same values; the bounds are multiples of it. 1 where candidates differ.
     """
 
     counts: csr_array
@@ -50,6 +51,7 @@ class Table:
     labels: Whole
     at_least: Whole
     at_most: Whole
+    step: int
 
 
 def table(quotas: Sequence[Quota | UnitQuota], candidates: Rows, n: int, *, sizes: Whole, rows: int) -> Table:
@@ -61,15 +63,23 @@ def table(quotas: Sequence[Quota | UnitQuota], candidates: Rows, n: int, *, size
         QuotaConflict: one quota alone cannot be met by n rows of these candidates.
         ValueError: shapes, types or numbers do not fit.
     """
-    parts = [_part(quota, at, candidates, n, sizes=sizes, rows=rows) for at, quota in enumerate(quotas)]
-    counts = [part.counts for part in parts] or [csr_array((len(candidates), 0), dtype=np.int64)]
+    for at, quota in enumerate(quotas):
+        _check(quota, at, rows)
+    counts = [_counts(quota, candidates, sizes) for quota in quotas]
+    step = _step(sizes, counts)
+    parts = [
+        _part(_in_steps(quota, step), at, of_quota, n, step)
+        for at, (quota, of_quota) in enumerate(zip(quotas, counts, strict=True))
+    ]
     none = np.empty(0, np.int64)
+    empty = csr_array((len(candidates), 0), dtype=np.int64)
     return Table(
-        counts=csr_array(hstack(counts, format="csr")),
+        counts=csr_array(hstack([part.counts for part in parts] or [empty], format="csr")),
         quotas=np.concatenate([none, *(part.quotas for part in parts)]),
         labels=np.concatenate([none, *(part.labels for part in parts)]),
         at_least=np.concatenate([none, *(part.at_least for part in parts)]),
         at_most=np.concatenate([none, *(part.at_most for part in parts)]),
+        step=step,
     )
 
 
@@ -89,18 +99,29 @@ def profiles(counts: csr_array) -> Whole:
     return np.unique(number, return_inverse=True)[1]
 
 
-def _part(quota: Quota | UnitQuota, at: int, candidates: Rows, n: int, *, sizes: Whole, rows: int) -> Table:
-    _check(quota, at, rows)
-    counts = _counts(quota, candidates, sizes)
+def _step(sizes: Whole, counts: Sequence[csr_array]) -> int:
+    """Return the size of all candidates, where each counts with all its rows for one value of a quota or for none."""
+    step = int(sizes.max(initial=1))
+    return step if all((brought == step).all() for brought in (sizes, *(one.data for one in counts))) else 1
+
+
+def _in_steps(quota: Quota | UnitQuota, step: int) -> tuple[Whole, Whole]:
+    """Return (v,) at_least, rounded up to multiples of a step, and at_most, rounded down."""
+    return -(-quota.at_least.astype(np.int64) // step) * step, quota.at_most.astype(np.int64) // step * step
+
+
+def _part(bounds: tuple[Whole, Whole], at: int, counts: csr_array, n: int, step: int) -> Table:
+    at_least, at_most = bounds
     there = np.asarray(counts.sum(axis=0)).ravel()
-    _check_possible(quota, at, there, n)
-    bounded = np.flatnonzero((quota.at_least > 0) | (quota.at_most < np.minimum(there, n)))
+    _check_possible(bounds, at, there, n, step)
+    bounded = np.flatnonzero((at_least > 0) | (at_most < np.minimum(there, n)))
     return Table(
         counts=csr_array(counts[:, bounded]),
         quotas=np.full(len(bounded), at, np.int64),
         labels=bounded,
-        at_least=quota.at_least[bounded].astype(np.int64),
-        at_most=quota.at_most[bounded].astype(np.int64),
+        at_least=at_least[bounded],
+        at_most=at_most[bounded],
+        step=step,
     )
 
 
@@ -140,14 +161,18 @@ def _check(quota: Quota | UnitQuota, at: int, rows: int) -> None:
         raise ValueError(f"quota {at}: row {row} has label {labels[row]}; choose from -1 to {values - 1}")
 
 
-def _check_possible(quota: Quota | UnitQuota, at: int, there: Whole, n: int) -> None:
+def _check_possible(bounds: tuple[Whole, Whole], at: int, there: Whole, n: int, step: int) -> None:
+    at_least, at_most = bounds
+    counted = f", counted in steps of {step}" if step > 1 else ""
     for wrong, limits, text in (
-        (quota.at_least > quota.at_most, quota.at_most, "at_least {} is above at_most {}"),
-        (quota.at_least > there, there, "at_least {}, but there are {} to pick from"),
+        (at_least > at_most, at_most, "at_least {} is above at_most {}"),
+        (at_least > there, there, "at_least {}, but there are {} to pick from"),
     ):
         if wrong.any():
             label = int(wrong.argmax())
-            raise QuotaConflict(at, label, text.format(quota.at_least[label], limits[label]))
-    asked = int(quota.at_least.sum())
+            raise QuotaConflict(at, label, text.format(at_least[label], limits[label]) + counted)
+    asked = int(at_least.sum())
     if asked > n:
-        raise QuotaConflict(at, None, f"at_least of all values adds up to {asked}, but {n} are to be picked")
+        raise QuotaConflict(
+            at, None, f"at_least of all values adds up to {asked}, but {n} are to be picked{counted}"
+        )
