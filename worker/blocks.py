@@ -77,11 +77,12 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A sample: its JPEG thumbnail, or its name alone where no picture was fetched."""
+    """A sample: its JPEG thumbnail, or its name alone where no picture was fetched; for a frame, its moment in the video."""
 
     sample: str
     jpeg: bytes | None
     note: str = ""
+    moment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +118,24 @@ class Code:
     text: str
 
 
-Block = Text | Callout | Tiles | KeyValues | Table | Figure | Figures | PictureGrid | PicturePairs | Code
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Commands to copy, each under a line that says what it does."""
+
+    caption: str
+    commands: tuple[tuple[str, str], ...]
+
+
+Block = (
+    Text
+    | Callout
+    | Tiles
+    | KeyValues
+    | Table
+    | Figure
+    | Figures
+    | PictureGrid
+    | PicturePairs
+    | Code
+    | Commands
+)

@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-Count = Annotated[int, Field(ge=0)]
+from worker.fact import Count, Fact, Name
+from worker.video_facts import VideosFacts
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Distance = Annotated[float, Field(ge=0)]
-Name = Annotated[str, StringConstraints(max_length=4096)]
 SetName = Literal["input", "selected", "random", "datapool", "selected_with_datapool"]
 HeadlineName = Literal["diversity_mean", "coverage_mean", "coverage_p95", "coverage_max"]
 SeriesName = Literal[
@@ -26,12 +27,6 @@ EndedName = Literal["too_close", "max_sum", "minimum_typicality", "rules"]
 Mode = Literal["objective_product", "gain_product", "submodular"]
 
 
-class Fact(BaseModel):
-    """A frozen piece of the report; unknown fields and numbers that JSON cannot hold are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
 class JobFacts(Fact):
     """Which job this is."""
 
@@ -45,7 +40,7 @@ class Counts(Fact):
     """How many there were, from the listing to the selection. Checked to add up."""
 
     listed: Count = Field(description="objects found below the input")
-    ignored: Count = Field(description="objects that are no images by their names")
+    ignored: Count = Field(description="objects that are neither images nor videos by their names")
     earlier: Count = Field(
         default=0, description="objects that an earlier job has finished with (datasource.process: new)"
     )
@@ -53,11 +48,19 @@ class Counts(Fact):
     read: Count = Field(
         description="sources that gave at least one sample: listed - ignored - earlier - all skipped"
     )
+    damaged: Count = Field(
+        default=0, description="of the read ones: read in part, because something is wrong with the rest"
+    )
     samples: Count = Field(description="samples made from them; one for an image, several for a video")
+    near_identical: Count = Field(
+        default=0, description="frames that look like the one kept before, left out before they were embedded"
+    )
     duplicates: Count = Field(
         description="samples whose bytes equal another sample's, or those of one in the datapool"
     )
-    pool: Count = Field(description="samples that the selection looked at: samples - duplicates")
+    pool: Count = Field(
+        description="samples that the selection looked at: samples - near_identical - duplicates"
+    )
     dropped: Count = Field(
         description="samples of the pool outside a threshold, or without a value that a strategy needs"
     )
@@ -74,7 +77,10 @@ class Counts(Fact):
                 self.listed,
                 self.ignored + self.earlier + sum(self.skipped.values()) + self.read,
             ),
-            "samples = duplicates + pool": (self.samples, self.duplicates + self.pool),
+            "samples = near_identical + duplicates + pool": (
+                self.samples,
+                self.near_identical + self.duplicates + self.pool,
+            ),
             "pool = dropped + protected + candidates": (
                 self.pool,
                 self.dropped + self.protected + self.candidates,
@@ -83,6 +89,8 @@ class Counts(Fact):
         for claim, (left, right) in sums.items():
             if left != right:
                 raise ValueError(f"counts do not add up: {claim} is {left} = {right}")
+        if self.damaged > self.read:
+            raise ValueError(f"counts: {self.damaged} sources were read in part, but only {self.read} at all")
         if self.samples < self.read:
             raise ValueError(f"counts: {self.read} sources were read, but gave {self.samples} samples")
         if self.selected > min(self.candidates, self.asked):
@@ -471,6 +479,14 @@ class Analysis(Fact):
         default=None, description="why the selection ended before its size was reached"
     )
 
+    def pictured(self) -> list[str]:
+        """Return the names of the samples whose pictures a report shows, the most important first; about 100."""
+        pairs = [
+            name for pair in (*self.look_alikes, *self.least_covered) for name in (pair.kept, pair.dropped)
+        ]
+        examples = [one.sample for one in self.scatter.examples]
+        return list(dict.fromkeys((*examples, *pairs, *(pick.sample for pick in self.picks))))
+
 
 class SkippedExample(Fact):
     """One source that was left out."""
@@ -517,6 +533,7 @@ class Content(Fact):
     )
     warnings: tuple[str, ...]
     digests: dict[str, str] = Field(description="SHA-256 of what the job read and wrote, by name")
+    videos: VideosFacts | None = Field(default=None, description="null where no video was read")
 
 
 class Facts(Content):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from worker.errors import JobFailed
-from worker.facts import Content, Counts, Fact
+from worker.fact import Fact
+from worker.facts import Content, Counts
 from worker.publish import Artefact
 
 

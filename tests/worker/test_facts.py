@@ -31,11 +31,13 @@ def test_counts__add_up() -> None:
     ("wrong", "text"),
     [
         ({"listed": 11}, "listed = ignored"),
-        ({"duplicates": 2}, "samples = duplicates"),
+        ({"duplicates": 2}, "samples = near_identical"),
         ({"dropped": 3}, "pool = dropped"),
         ({"selected": 5}, "selected 5"),
         ({"asked": 3}, "asked 3"),
         ({"samples": 6, "pool": 5, "dropped": 1}, "7 sources"),
+        ({"near_identical": 1}, "samples = near_identical"),
+        ({"damaged": 8}, "8 sources"),
     ],
 )
 def test_counts__refuse_what_does_not_add_up(wrong: dict[str, int], text: str) -> None:

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from tests.worker.made_videos import made_videos, with_videos
 from worker.facts import Facts
 from worker.rendering.pages import render_html, report_sections, wanted_pictures
 from worker.section import Section
@@ -68,6 +69,11 @@ def test_section__gives_the_same_blocks_twice(
 @SIZES
 def test_page__is_well_formed_without_pictures(n: int, k: int, make_facts: Callable[..., Facts]) -> None:
     check(render_html(make_facts(n, k), {}))
+
+
+@pytest.mark.parametrize("videos", [1, 30])
+def test_page__is_well_formed_with_videos(videos: int, make_facts: Callable[..., Facts]) -> None:
+    check(render_html(with_videos(make_facts(), made_videos(videos, length=2)), {}))
 
 
 def test_page__is_well_formed_with_pictures(make_facts: Callable[..., Facts], jpeg: bytes) -> None:

@@ -129,16 +129,21 @@ def waterfall(counts: Counts) -> bytes:
     new = counts.listed - counts.ignored - counts.earlier
     steps = [
         ("Objects listed", counts.listed, 0),
-        ("Images, by name", counts.listed - counts.ignored, counts.ignored),
+        ("Images and videos, by name", counts.listed - counts.ignored, counts.ignored),
         *([("New", new, counts.earlier)] if counts.earlier else []),
         ("Read", counts.read, sum(counts.skipped.values())),
         ("Samples", counts.samples, 0),
+        *(
+            [("Embedded", counts.samples - counts.near_identical, counts.near_identical)]
+            if counts.near_identical
+            else []
+        ),
         ("Pool, without duplicates", counts.pool, counts.duplicates),
         ("Candidates", counts.candidates, counts.dropped + counts.protected),
         ("Selected", counts.selected, 0),
     ]
     most = max(1, *(kept for _, kept, _ in steps))
-    with drawing(FULL_MM, 46) as (figure, axes):
+    with drawing(FULL_MM, 4 + 6 * len(steps)) as (figure, axes):
         for place, (name, kept, lost) in enumerate(reversed(steps)):
             colour = palette.SELECTED if name == "Selected" else palette.INPUT
             axes.barh(place, kept, color=colour, height=0.62)

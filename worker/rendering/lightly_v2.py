@@ -29,7 +29,11 @@ def lightly_v2(facts: Facts) -> dict[str, Any]:
                 "totalProcessingTimeS": (facts.run.finished_at - facts.run.started_at).total_seconds(),
                 "runId": facts.job.id,
             },
-            "datasetInformation": {"datasetName": facts.job.name, "datasetSizes": _sizes(facts)},
+            "datasetInformation": {
+                "datasetName": facts.job.name,
+                "datasetSizes": _sizes(facts),
+                **_video_sizes(facts),
+            },
             "selectedAndRemovedImageExamples": [
                 {"selectedImage": pair.kept, "removedImage": pair.dropped, "distance": pair.distance}
                 for pair in found.look_alikes
@@ -59,6 +63,27 @@ def _sizes(facts: Facts) -> dict[str, int]:
         "nSelected": counts.selected,
         "nPreselectedDatapool": counts.preselected,
         "nSelectedWithDatapool": counts.selected + counts.preselected,
+    }
+
+
+def _video_sizes(facts: Facts) -> dict[str, Any]:
+    """Count videos; a video is selected when a frame of it is, and corrupt when a part of it is.
+
+    Left out with a datapool, which does not tell how many videos its samples are from.
+    """
+    if facts.videos is None or facts.counts.preselected:
+        return {}
+    totals = facts.videos.totals
+    return {
+        "videoLevelSizes": {
+            "nInput": totals.videos,
+            "nCorrupt": totals.faulty,
+            "nDuplicate": totals.only_duplicates,
+            "nRemoved": totals.videos - totals.selected_from,
+            "nSelected": totals.selected_from,
+            "nPreselectedDatapool": 0,
+            "nSelectedWithDatapool": totals.selected_from,
+        }
     }
 
 

@@ -22,12 +22,7 @@ TITLE_LIMIT = 120
 
 def wanted_pictures(facts: Facts) -> list[str]:
     """Return the names of the samples whose pictures the report shows, the most important first; about 100."""
-    found = facts.analysis
-    pairs = [
-        name for pair in (*found.look_alikes, *found.least_covered) for name in (pair.kept, pair.dropped)
-    ]
-    examples = [one.sample for one in found.scatter.examples]
-    return list(dict.fromkeys((*examples, *pairs, *(pick.sample for pick in found.picks))))
+    return facts.analysis.pictured()
 
 
 def render_html(facts: Facts, pictures: Pictures) -> str:

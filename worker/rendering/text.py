@@ -1,5 +1,8 @@
 """Numbers and names as people read them."""
 
+from collections.abc import Sequence
+from itertools import takewhile
+
 
 def shortened(text: str, limit: int) -> str:
     """Return at most `limit` characters; the middle goes, since both ends of a key tell more."""
@@ -7,6 +10,13 @@ def shortened(text: str, limit: int) -> str:
         return text
     head = (limit - 1) // 2
     return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
+
+
+def common_folder(names: Sequence[str]) -> str:
+    """Return the folder, with its slash, below which all names lie; empty where there is none."""
+    first, last = (name.split("/")[:-1] for name in (min(names, default=""), max(names, default="")))
+    shared = [a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))]
+    return "".join(f"{folder}/" for folder in shared)
 
 
 def count(number: int) -> str:
@@ -43,6 +53,14 @@ def seconds(number: float) -> str:
     minutes, rest = divmod(round(number), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def time_code(number: float) -> str:
+    """Return seconds as hh:mm:ss.mmm."""
+    whole, milliseconds = divmod(round(abs(number) * 1000), 1000)
+    minutes, rest = divmod(whole, 60)
+    sign = "-" if number < 0 and (whole or milliseconds) else ""
+    return f"{sign}{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}.{milliseconds:03d}"
 
 
 def size(number: int) -> str:

@@ -22,10 +22,15 @@ class Counts(Section):
         counts = facts.counts
         skipped = sum(counts.skipped.values())
         left_out = (
-            f"{count(counts.ignored)} not an image by name, "
+            f"{count(counts.ignored)} neither an image nor a video by name, "
             + (f"{count(counts.earlier)} finished with by earlier jobs, " if counts.earlier else "")
             + f"{count(skipped)} skipped, "
-            f"{plural(counts.duplicates, 'exact duplicate')}, {count(counts.dropped)} outside a threshold or without a value"
+            + (
+                f"{count(counts.near_identical)} near identical to the frame before, "
+                if counts.near_identical
+                else ""
+            )
+            + f"{plural(counts.duplicates, 'exact duplicate')}, {count(counts.dropped)} outside a threshold or without a value"
             + (f", {count(counts.protected)} too near to a protected sample" if counts.protected else "")
         )
         blocks: list[Block] = [

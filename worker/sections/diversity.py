@@ -23,7 +23,7 @@ class Diversity(Section):
         found = facts.analysis.diversity
         sets = [one for one in found.sets if one.samples]
         explained = Text(
-            "Distances in the embedding say how different two images look to the model. Diversity is the distance "
+            "Distances in the embedding say how different two samples look to the model. Diversity is the distance "
             "from each sample to its most similar other sample of the same set. A varied set helps a model to "
             "generalise; two samples that look the same carry the same information, and labelling one of them is "
             "enough. Higher is more diverse."

@@ -2,8 +2,9 @@
 
 from typing import ClassVar, Literal
 
-from worker.blocks import Block, Picture, PictureGrid, Text
+from worker.blocks import Block, PictureGrid, Text
 from worker.facts import Facts
+from worker.rendering.pictured import pictured
 from worker.rendering.text import count
 from worker.section import Pictures, Section
 
@@ -24,6 +25,6 @@ class Gallery(Section):
         return (
             Text(f"{shown}selected.txt lists all of them."),
             PictureGrid(
-                tuple(Picture(pick.sample, pictures.get(pick.sample), note=f"{pick.step}.") for pick in picks)
+                tuple(pictured(facts, pictures, pick.sample, note=f"{pick.step}.") for pick in picks)
             ),
         )

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from worker.blocks import Block, Picture, PicturePair, PicturePairs, Text
+from worker.blocks import Block, PicturePair, PicturePairs, Text
 from worker.facts import Facts, Pair
+from worker.rendering.pictured import pictured
 from worker.rendering.text import distance
 from worker.section import Pictures, Section
 
@@ -26,26 +27,26 @@ class Pairs(Section):
                     "Closest: the samples that were left out nearest to a kept one. "
                     "The smaller the distance, the less a label for them would have added."
                 ),
-                _pairs(found.look_alikes, pictures),
+                _pairs(found.look_alikes, facts, pictures),
             ]
         if found.least_covered:
             blocks += [
                 Text(
                     "Covered worst: these were left out, and the closest kept sample is farther than for any other."
                 ),
-                _pairs(found.least_covered, pictures),
+                _pairs(found.least_covered, facts, pictures),
             ]
         return tuple(blocks)
 
 
-def _pairs(pairs: Sequence[Pair], pictures: Pictures) -> PicturePairs:
+def _pairs(pairs: Sequence[Pair], facts: Facts, pictures: Pictures) -> PicturePairs:
     return PicturePairs(
         left_label="Kept",
         right_label="Left out",
         pairs=tuple(
             PicturePair(
-                left=Picture(pair.kept, pictures.get(pair.kept)),
-                right=Picture(pair.dropped, pictures.get(pair.dropped)),
+                left=pictured(facts, pictures, pair.kept),
+                right=pictured(facts, pictures, pair.dropped),
                 note=f"Distance {distance(pair.distance)}",
             )
             for pair in pairs

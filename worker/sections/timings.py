@@ -26,7 +26,7 @@ class Timings(Section):
             ("Until this report was drawn", seconds((run.finished_at - run.started_at).total_seconds())),
             (
                 "Speed",
-                "nothing was embedded" if run.images_per_s is None else f"{run.images_per_s:,.1f} images/s",
+                "nothing was embedded" if run.images_per_s is None else f"{run.images_per_s:,.1f} samples/s",
             ),
             ("Device", run.device),
             ("Host", run.host),

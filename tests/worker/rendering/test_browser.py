@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from tests.worker.made_videos import made_videos, with_videos
 from worker.facts import Facts
 from worker.rendering.pages import render_html, wanted_pictures
 
@@ -46,8 +47,9 @@ def browse(page: Path, profile: Path, *options: str) -> str:
 
 @pytest.fixture
 def page(make_facts: Callable[..., Facts], tmp_path: Path) -> Path:
-    """A report with an orange picture for every sample, whose names try to change the page's title."""
+    """A report with videos and an orange picture for every sample, whose names try to change the page's title."""
     facts = make_facts(n=60, k=12, name=lambda row: f"<script>document.title='taken {row}'</script>.jpg")
+    facts = with_videos(facts, made_videos(30, length=2))
     picture = BytesIO()
     Image.new("RGB", (64, 64), ORANGE).save(picture, "JPEG", quality=95)
     path = tmp_path / "report.html"

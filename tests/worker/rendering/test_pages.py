@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from tests.worker.made_videos import made_videos, with_videos
 from worker.blocks import Block
 from worker.facts import Facts, JobFacts
 from worker.rendering import pages
@@ -91,3 +92,20 @@ def test_lightly_v2__has_the_same_numbers(make_facts: Callable[..., Facts]) -> N
     assert len(spread["input"]["counts"]) == spread["bins"]
     sizes = content["generalInformation"]["datasetInformation"]["datasetSizes"]
     assert (sizes["nInput"], sizes["nSelected"], sizes["nCorrupt"]) == (40, 8, 3)
+    assert "videoLevelSizes" not in content["generalInformation"]["datasetInformation"]
+
+
+def test_lightly_v2__counts_videos_where_no_datapool_hides_them(make_facts: Callable[..., Facts]) -> None:
+    facts = with_videos(make_facts(), made_videos(3))
+    information = lightly_v2(facts)["generalInformation"]["datasetInformation"]
+    assert information["videoLevelSizes"] == {
+        "nInput": 3,
+        "nCorrupt": 1,
+        "nDuplicate": 0,
+        "nRemoved": 0,
+        "nSelected": 3,
+        "nPreselectedDatapool": 0,
+        "nSelectedWithDatapool": 3,
+    }
+    earlier = facts.model_copy(update={"counts": facts.counts.model_copy(update={"preselected": 5})})
+    assert "videoLevelSizes" not in lightly_v2(earlier)["generalInformation"]["datasetInformation"]
