@@ -8,7 +8,8 @@ from worker.foresight import Foresight, foresee
 from worker.history import unfinished_run
 from worker.intake.take_in import take_in
 from worker.layout import CHUNKS
-from worker.plan import make_plan
+from worker.media.extensions import kind_of
+from worker.plan import Listing, make_plan
 from worker.prepare import Prepared, refused_where_missing
 
 
@@ -19,6 +20,8 @@ class Forecast:
     input_url: str
     output_url: str
     sources: int
+    videos: int
+    """How many of the sources are videos; how many frames these have is not known before they are read."""
     source_bytes: int
     ignored: dict[str, int]
     passed_over: dict[str, int]
@@ -30,18 +33,20 @@ class Forecast:
     datapool: int | None
     """Samples that the datapool holds at most; null: the job has none, or makes it."""
     chunks: int
+    """A video of 32 MiB or more counts as one; planning cuts it."""
     chunks_done: int
     """Chunks of which every facet that this job needs is in the output already."""
     sources_to_read: int
     bytes_to_read: int
     requests: dict[str, int]
     """Requests to the stores, about: pictures of the report and retries come on top."""
-    asked: int
+    asked: int | None
+    """Samples to select; null: a share of frames that nobody has counted yet."""
     model: str
     resumes: str | None
     """Id of the unfinished run of this job that `run` would take up instead of listing again."""
     classes: dict[str, dict[str, int]]
-    """How many images have each value of a metadata key that the job uses; the most frequent ones."""
+    """How many sources have each value of a metadata key that the job uses; the most frequent ones."""
     without_value: dict[str, int]
     more_values: dict[str, int]
     """Values of each key that `classes` does not list."""
@@ -61,7 +66,11 @@ def forecast(prepared: Prepared) -> Forecast:
     names = [source.key for source in listing.sources]
     foresight = foresee(prepared, names) if names else Foresight({}, {}, {}, {})
     plan = make_plan(
-        listing, chunk_sources=prepared.settings.chunk_sources, planned_at="", terms=prepared.terms
+        listing,
+        chunk_sources=prepared.settings.chunk_sources,
+        planned_at="",
+        terms=prepared.terms,
+        video=prepared.video_text,
     )
     lacking = [
         (chunk, missing)
@@ -74,6 +83,7 @@ def forecast(prepared: Prepared) -> Forecast:
         input_url=prepared.source.url,
         output_url=prepared.output.url,
         sources=len(listing.sources),
+        videos=sum(kind_of(source.key) == "video" for source in listing.sources),
         source_bytes=sum(source.size for source in listing.sources),
         ignored=listing.ignored,
         passed_over=listing.passed_over,
@@ -89,7 +99,7 @@ def forecast(prepared: Prepared) -> Forecast:
             "GET": len(to_read) + len(plan.chunks) * (len(prepared.facets) + 1),
             "PUT": sum(len(missing) for _, missing in lacking) + 12,
         },
-        asked=prepared.job.selection.asked_of(len(listing.sources)),
+        asked=_asked(prepared, listing),
         model=prepared.identity.name,
         resumes=unfinished_run(prepared.output, job_name=prepared.job.name, job_json=prepared.job_json),
         classes=foresight.classes,
@@ -97,3 +107,10 @@ def forecast(prepared: Prepared) -> Forecast:
         more_values=foresight.more_values,
         strategies=foresight.strategies,
     )
+
+
+def _asked(prepared: Prepared, listing: Listing) -> int | None:
+    selection = prepared.job.selection
+    if selection.n_samples is None and any(kind_of(source.key) == "video" for source in listing.sources):
+        return None
+    return selection.asked_of(len(listing.sources))

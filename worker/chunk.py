@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +20,10 @@ from worker.manifest import Chunk
 from worker.media.images import DecodeRequest
 from worker.media.preprocessing import Preprocessing
 from worker.reading import Read, Reader, Wanted
-from worker.samples import Decoded, Skipped, SkipReason
+from worker.samples import Decoded, Skipped, SkipReason, Source
 from worker.storage.store import ObjectStore
+from worker.video.reading import SampledFrame, VideoEnd
+from worker.video.scanned import Traffic
 
 PARQUET = "application/vnd.apache.parquet"
 
@@ -51,11 +54,15 @@ class ChunkDone:
 
     chunk: Chunk
     skipped: Mapping[str, int]
-    """How many sources were left out, by reason."""
+    """How many images, videos and sampled frames were left out, by reason."""
+    samples: int
+    """How many images and frames were not."""
+    traffic: tuple[tuple[str, Traffic], ...]
+    """How the bytes of each video were read, by key."""
 
     @property
     def skipped_count(self) -> int:
-        """How many sources were left out."""
+        """How many images, videos and sampled frames were left out."""
         return sum(self.skipped.values())
 
 
@@ -91,49 +98,70 @@ _NOT_FINITE = Skipped(SkipReason.NOT_FINITE, "the model gave NaN or infinity")
 
 @dataclass(slots=True)
 class _Open:
-    """A chunk under way: what its sources gave so far, and the vectors of those that the model has seen."""
+    """A chunk under way: the rows that its sources gave so far, and the vectors of those that the model has seen."""
 
     work: Work
-    reads: list[Read["_Tag"]] = field(default_factory=list)
+    reads: list["Row"] = field(default_factory=list)
     vectors: dict[int, NDArray[np.float32] | Skipped] = field(default_factory=dict)
+    ends: list[tuple[Source, VideoEnd]] = field(default_factory=list)
+    sources_done: int = 0
     awaited: int = 0
 
     @property
     def complete(self) -> bool:
-        return len(self.reads) == len(self.work.chunk.sources) and not self.awaited
+        return self.sources_done == len(self.work.chunk.sources) and not self.awaited
+
+    def take(self, read: Read["_Open"]) -> NDArray[np.uint8] | None:
+        """Note what was read, and return the pixels that the model is to see."""
+        self.sources_done += read.is_last
+        if isinstance(read.result, VideoEnd):
+            self.ends.append((read.source, read.result))
+            return None
+        pixels = read.result.pixels if isinstance(read.result, Decoded) else None
+        result = _without_pixels(read.result) if isinstance(read.result, Decoded) else read.result
+        self.reads.append(Row(read.source, read.frame, read.content, result))
+        return pixels
 
 
 @dataclass(frozen=True, slots=True)
-class _Tag:
-    open: _Open
-    row: int
+class Row:
+    """One row of a chunk's facets: an image, a sampled frame, or a video that gave none."""
+
+    source: Source
+    frame: SampledFrame | None
+    content: str | None
+    result: Decoded | Skipped
+
+    @property
+    def sample(self) -> str:
+        """The sample's name."""
+        return self.source.key if self.frame is None else self.frame.name
 
 
 def _finished(
     work: Iterable[Work], *, reader: Reader, embedding: Embedding | None, check: Callable[[], None]
 ) -> Generator[_Open]:
     under_way: deque[_Open] = deque()
-    batch: list[tuple[_Tag, NDArray[np.uint8]]] = []
+    batch: list[tuple[_Open, int, NDArray[np.uint8]]] = []
     batch_size = embedding.batch_size if embedding else 1
 
     def flush() -> None:
         check()
         if batch and embedding:
-            vectors = embedding.embed(np.stack([pixels for _, pixels in batch]))
-            for (tag, _), vector in zip(batch, vectors, strict=True):
-                tag.open.vectors[tag.row] = vector if np.isfinite(vector).all() else _NOT_FINITE
-                tag.open.awaited -= 1
+            vectors = embedding.embed(np.stack([pixels for _, _, pixels in batch]))
+            for (opened, row, _), vector in zip(batch, vectors, strict=True):
+                opened.vectors[row] = vector if np.isfinite(vector).all() else _NOT_FINITE
+                opened.awaited -= 1
             batch.clear()
 
     wanted = _wanted(work, embedding.preprocessing if embedding else None, under_way)
     with closing(reader.read(wanted)) as reads:
         for read in reads:
-            opened = read.tag.open
-            if isinstance(read.result, Decoded) and read.result.pixels is not None:
-                batch.append((read.tag, read.result.pixels))
+            opened = read.tag
+            pixels = opened.take(read)
+            if pixels is not None:
+                batch.append((opened, len(opened.reads) - 1, pixels))
                 opened.awaited += 1
-                read = Read(read.source, read.tag, read.content, _without_pixels(read.result))  # noqa: PLW2901
-            opened.reads.append(read)
             if len(batch) >= batch_size:
                 flush()
             while under_way and under_way[0].complete:
@@ -144,13 +172,13 @@ def _finished(
 
 def _wanted(
     work: Iterable[Work], preprocessing: Preprocessing | None, under_way: deque[_Open]
-) -> Iterator[Wanted[_Tag]]:
+) -> Iterator[Wanted[_Open]]:
     for item in work:
         opened = _Open(item)
         under_way.append(opened)
         request = _request(item.facets, preprocessing)
-        for row, source in enumerate(item.chunk.sources):
-            yield Wanted(source, request, _Tag(opened, row))
+        for source in item.chunk.sources:
+            yield Wanted(source, request, opened)
 
 
 def _request(facets: Iterable[Facet], preprocessing: Preprocessing | None) -> DecodeRequest:
@@ -177,22 +205,28 @@ def _without_pixels(result: Decoded) -> Decoded:
 
 
 def _write(finished: _Open, *, output: ObjectStore, job_id: str) -> ChunkDone:
-    skipped = [read.result for read in finished.reads if isinstance(read.result, Skipped)]
-    owner = job_id if any(result.reason.volatile for result in skipped) else None
+    chunk, rows, ends = finished.work.chunk, finished.reads, finished.ends
+    skipped = [row.result for row in rows if isinstance(row.result, Skipped)]
+    faults = [fault for _, end in ends for fault in end.faults]
+    reasons = [*(one.reason for one in skipped), *(one.reason for one in faults)]
+    owner = job_id if any(reason.volatile for reason in reasons) else None
     for facet in finished.work.facets:
         table = _table(facet, finished)
         output.put(
-            facet_key(finished.work.chunk.digest, facet.digest, owner),
-            _parquet(table, facet),
-            media_type=PARQUET,
+            facet_key(chunk.digest, facet.digest, owner), _parquet(table, facet, ends), media_type=PARQUET
         )
-    return ChunkDone(finished.work.chunk, Counter(result.reason.value for result in skipped))
+    return ChunkDone(
+        chunk,
+        skipped=Counter(one.reason.value for one in skipped),
+        samples=len(rows) - len(skipped),
+        traffic=tuple((source.key, end.traffic) for source, end in ends),
+    )
 
 
 def _table(facet: Facet, finished: _Open) -> pa.Table:
-    """Return one row a source, in the chunk's order; a skipped one has a reason and no values."""
+    """Return one row a sample, in the chunk's order; a skipped one has a reason and no values."""
     reads, vectors = finished.reads, finished.vectors if facet.kind == "embedding" else {}
-    columns: dict[str, pa.Array] = {"sample": pa.array([read.source.key for read in reads], pa.string())}
+    columns: dict[str, pa.Array] = {"sample": pa.array([read.sample for read in reads], pa.string())}
     decoded = [read.result if isinstance(read.result, Decoded) else None for read in reads]
     if facet.kind == "samples":
         columns |= _sample_columns(reads, decoded)
@@ -210,14 +244,15 @@ def _table(facet: Facet, finished: _Open) -> pa.Table:
     return pa.table(columns)
 
 
-def _sample_columns(reads: list[Read[_Tag]], decoded: list[Decoded | None]) -> dict[str, pa.Array]:
-    count = len(reads)
+def _sample_columns(reads: list[Row], decoded: list[Decoded | None]) -> dict[str, pa.Array]:
+    frames = [read.frame for read in reads]
     return {
         "source": pa.array([read.source.key for read in reads], pa.string()),
         "etag": pa.array([read.source.etag for read in reads], pa.string()),
-        "frame_index": pa.nulls(count, pa.int32()),
-        "pts": pa.nulls(count, pa.int64()),
-        "time_s": pa.nulls(count, pa.float64()),
+        "stream": pa.array([f and f.stream for f in frames], pa.int32()),
+        "frame_index": pa.array([f and f.index for f in frames], pa.int64()),
+        "pts": pa.array([f and f.pts for f in frames], pa.int64()),
+        "time_s": pa.array([f and f.time_s for f in frames], pa.float64()),
         "content": pa.array([read.content for read in reads], pa.string()),
         "format": pa.array([d and d.format for d in decoded], pa.string()),
         "seen_width": pa.array([d and d.seen_px[0] for d in decoded], pa.int32()),
@@ -235,8 +270,21 @@ def _vector_column(vectors: list[NDArray[np.float32] | Skipped | None], facet: F
     return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), dimension, mask=pa.array(~valid))
 
 
-def _parquet(table: pa.Table, facet: Facet) -> bytes:
-    about = json.dumps({"facet": facet.kind, **facet.about}, sort_keys=True)
+def _parquet(table: pa.Table, facet: Facet, ends: Sequence[tuple[Source, VideoEnd]]) -> bytes:
+    about = {"facet": facet.kind, **facet.about}
+    if facet.kind == "samples" and ends:
+        about["videos"] = [_told(source, end) for source, end in ends]
     out = BytesIO()
-    pq.write_table(table.replace_schema_metadata({"framesift": about}), out, compression="zstd")
+    described = table.replace_schema_metadata({"framesift": json.dumps(about, sort_keys=True)})
+    pq.write_table(described, out, compression="zstd")
     return out.getvalue()
+
+
+def _told(source: Source, end: VideoEnd) -> dict[str, Any]:
+    return {
+        "source": source.key,
+        "frames": end.frames,
+        "duration_s": end.duration_s,
+        "timed": end.timed,
+        "faults": [[fault.reason.value, fault.detail] for fault in end.faults],
+    }

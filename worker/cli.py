@@ -321,9 +321,7 @@ def _run(job: "Job", *, fresh: bool, copy_to: Path | None, as_json: bool) -> Non
         outcome = run_job(prepared, events, fresh=fresh)
     _show(outcome, as_json=as_json)
     if copy_to is not None:
-        copied = copy_selected(
-            outcome.selected, outcome.sources, store=prepared.source, folder=copy_to, events=events
-        )
+        copied = copy_selected(outcome, prepared, folder=copy_to, events=events)
         err.print(f"Copied {copied:,} files to {copy_to}", markup=False)
 
 
@@ -336,7 +334,7 @@ def _show(outcome: "Outcome", *, as_json: bool) -> None:
         soon = sum(counts.skipped.values())
         expiring = f", {soon:,} others expire too soon" if soon else ""
         out.print(
-            f"Nothing new: earlier jobs have finished with {counts.earlier:,} images"
+            f"Nothing new: earlier jobs have finished with {counts.earlier:,} objects"
             f"{expiring}. Nothing was selected.",
             markup=False,
         )
@@ -367,7 +365,7 @@ def _coreset_lines(found: "Coreset") -> list[str]:
 
 def _forecast_lines(found: "Forecast") -> list[str]:
     lines = [
-        f"input     {found.input_url}: {found.sources:,} images, {found.source_bytes:,} bytes",
+        f"input     {found.input_url}: {_kinds_of(found)}, {found.source_bytes:,} bytes",
         f"ignored   {', '.join(f'{n:,} {ext}' for ext, n in found.ignored.items()) or 'nothing'}",
         *(f"listing   {n:,} rows {why}" for why, n in found.passed_over.items()),
         *(
@@ -375,15 +373,15 @@ def _forecast_lines(found: "Forecast") -> list[str]:
             if found.earlier
             else []
         ),
-        *([f"expiring  {found.expiring:,} images, left out"] if found.expiring else []),
+        *([f"expiring  {found.expiring:,} objects, left out"] if found.expiring else []),
         *([f"datapool  up to {found.datapool:,} samples to complement"] if found.datapool else []),
         f"output    {found.output_url}",
         f"model     {found.model}",
         f"chunks    {found.chunks:,}, of which {found.chunks_done:,} are done",
-        f"to read   {found.sources_to_read:,} images, {found.bytes_to_read:,} bytes",
+        f"to read   {found.sources_to_read:,} objects, {found.bytes_to_read:,} bytes"
+        + (" at most: of a video, what its samples need" if found.videos else ""),
         f"requests  about {', '.join(f'{n:,} {kind}' for kind, n in found.requests.items())}",
-        f"to select {found.asked:,}"
-        + (f" (there are {found.sources:,} at most)" if found.asked > found.sources else ""),
+        f"to select {_size_of(found)}",
     ]
     for key, classes in found.classes.items():
         listed = [f"{value} {n:,}" for value, n in classes.items()]
@@ -398,6 +396,21 @@ def _forecast_lines(found: "Forecast") -> list[str]:
     if found.resumes:
         lines.append(f"resumes   {found.resumes}, which did not end; --fresh starts a new run")
     return lines
+
+
+def _kinds_of(found: "Forecast") -> str:
+    images = found.sources - found.videos
+    if not found.videos:
+        return f"{images:,} images"
+    videos = f"{found.videos:,} video{'s' if found.videos > 1 else ''}"
+    return f"{images:,} images and {videos}" if images else videos
+
+
+def _size_of(found: "Forecast") -> str:
+    if found.asked is None:
+        return "a share of the samples, which are counted when videos are read"
+    too_few = found.asked > found.sources and not found.videos
+    return f"{found.asked:,}" + (f" (there are {found.sources:,} at most)" if too_few else "")
 
 
 if __name__ == "__main__":

@@ -1,43 +1,66 @@
-"""Copies the selected sources into a local folder, for whoever labels them."""
+"""Copies the selected samples into a local folder, for whoever labels them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from worker.device import choose_device
 from worker.errors import JobRejected, ObjectChanged, ObjectMissing
 from worker.events import Events
-from worker.samples import Source
+from worker.frame_images import read_frames
+from worker.media.images import DecodeRequest
+from worker.prepare import Prepared
+from worker.runner import Outcome, open_reader
+from worker.samples import Decoded, Skipped
 from worker.storage.store import ObjectStore
 
 LONGEST = 120
 
 
-def copy_selected(
-    selected: Sequence[str],
-    sources: Mapping[str, Source],
-    *,
-    store: ObjectStore,
-    folder: Path,
-    events: Events,
-) -> int:
-    """Write each selected source as `<pick>_<name>` into a folder that exists; return how many were written.
+def copy_selected(outcome: Outcome, prepared: Prepared, *, folder: Path, events: Events) -> int:
+    """Write each selected image, and each frame as PNG, as `<pick>_<name>` into a folder; return how many were written.
 
-    The name is made from the key's last part with everything but letters, digits, `.`, `_` and `-` replaced, so no
+    The name is made from the sample's last part with everything but letters, digits, `.`, `_` and `-` replaced, so no
     key can lead outside the folder; the pick number keeps names apart.
     """
-    width = len(str(len(selected)))
+    width = len(str(len(outcome.selected)))
+    picks = {
+        name: f"{pick:0{width}}_{safe_name(name)}" for pick, name in enumerate(outcome.selected, start=1)
+    }
     written = 0
-    for pick, name in enumerate(selected, start=1):
-        source = sources[name]
-        try:
-            body = store.get(source.key, etag=source.etag, size=source.size)
-        except (ObjectChanged, ObjectMissing) as error:
-            events.emit("not_copied", level="warning", text=f"{source.key!r}: {error}")
-            continue
-        (folder / f"{pick:0{width}}_{safe_name(source.key)}").write_bytes(body)
-        written += 1
+    for name, body in _bodies(outcome, prepared):
+        if isinstance(body, bytes):
+            (folder / picks[name]).write_bytes(body)
+            written += 1
+        else:
+            events.emit("not_copied", level="warning", text=f"{name!r}: {body}")
     return written
+
+
+def _bodies(outcome: Outcome, prepared: Prepared) -> Iterator[tuple[str, bytes | str]]:
+    """Yield what each selected sample is as a file, or why there is none."""
+    for name in outcome.selected:
+        if name not in outcome.frames:
+            source = outcome.sources[name]
+            try:
+                yield name, prepared.source.get(source.key, etag=source.etag, size=source.size)
+            except (ObjectChanged, ObjectMissing) as error:
+                yield name, str(error)
+    if not outcome.frames:
+        return
+    with open_reader(prepared, choose_device("cpu")) as reader:
+        for name, result in read_frames(
+            outcome.selected,
+            outcome.frames,
+            sources=outcome.sources,
+            videos=reader.videos,
+            request=DecodeRequest(image_format="png"),
+        ):
+            if isinstance(result, Decoded) and result.image is not None:
+                yield name, result.image
+            elif isinstance(result, Skipped):
+                yield name, result.detail
 
 
 def check_folder(folder: Path, *, source: ObjectStore) -> None:

@@ -21,6 +21,7 @@ from worker.name_lines import from_lines
 from worker.publish import DONE, SELECTED
 from worker.space import described, same_space
 from worker.storage.store import ObjectStore
+from worker.video.names import video_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,12 @@ def earlier_selection(
     plan = plan_from_bytes(store.get(job_key(job_id, PLAN)))
     by_chunk = stored_facets(store) if stored is None else stored
     parts = []
+    by_source: dict[str, list[str]] = {}
+    for sample in selected:
+        by_source.setdefault(video_of(sample) or sample, []).append(sample)
+        by_source.setdefault(sample, []).append(sample)  # an image may be called like a frame
     for chunk in plan.chunks:
-        names = frozenset(source.key for source in chunk.sources if source.key in selected)
+        names = frozenset(name for source in chunk.sources for name in by_source.get(source.key, ()))
         if names:
             keys = by_chunk.get(chunk.digest, [])
             parts.append(

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +14,15 @@ from numpy.typing import NDArray
 from worker.ahead import ahead
 from worker.datapool.state import Kept
 from worker.errors import JobFailed
-from worker.facet_files import read_facet, vectors_of
+from worker.facet_files import about, read_facet, vectors_of
 from worker.facets import Facet, stored_key
 from worker.manifest import Chunk, Plan
+from worker.media.extensions import kind_of
 from worker.projection import Projection, fit, normalize
-from worker.samples import LeftOut
+from worker.samples import LeftOut, SkipReason
 from worker.storage.store import ObjectStore
+from worker.video.names import video_of
+from worker.video.read import VideoRead, VideoTally, told
 
 READ_AHEAD = 8
 DUPLICATE = "duplicate"
@@ -27,7 +32,7 @@ DUPLICATE = "duplicate"
 class Gathered:
     """The pool of a job. Rows are in key order, the same in `samples` and `embedding`.
 
-    `samples` has one row a sample: its name, source, ETag and measures. `space` is (n + p, k) float32: the samples, then
+    `samples` has one row a sample: its name, source, ETag, which frame it is, and measures. `space` is (n + p, k) float32: the samples, then
     the p kept by earlier jobs. `full_size` names the measures that were taken from full-size pixels. `normalized` says
     whether rows have length 1. `duplicates` maps samples to the earlier one with the same bytes, which stays.
     """
@@ -39,6 +44,8 @@ class Gathered:
     skipped: tuple[LeftOut, ...]
     duplicates: Mapping[str, str]
     full_size: frozenset[str]
+    near_identical: tuple[LeftOut, ...] = ()
+    videos: Mapping[str, VideoRead] = field(default_factory=dict)
 
     @property
     def embedding(self) -> NDArray[np.float32]:
@@ -49,13 +56,32 @@ class Gathered:
         """Return (m, k) float32 of (m, d) full outputs of the same model, in the space of `embedding`."""
         return reduced(self.projection, vectors, normalized=self.normalized)
 
+    @property
+    def damaged(self) -> list[LeftOut]:
+        """The videos of which a part could be read, and what is wrong with them."""
+        gone = {one.source for one in self.skipped}
+        return [told(key, video) for key, video in self.videos.items() if video.faults and key not in gone]
+
+    def without(self, given_up: Sequence[LeftOut]) -> "Gathered":
+        """Return this with sources whose chunks failed: skipped, or for a video that was read in part a fault of it."""
+        skipped, videos = list(self.skipped), dict(self.videos)
+        gone = {one.source for one in skipped}
+        for one in given_up:
+            if one.source in videos and one.source not in gone:
+                video = videos[one.source]
+                videos[one.source] = replace(video, faults=(*video.faults, (one.reason, one.detail)))
+            elif one.source not in gone:
+                skipped.append(one)
+        return replace(self, skipped=tuple(skipped), videos=videos)
+
     def left_out(self) -> list[LeftOut]:
-        """Return what is not in the pool, skipped or a duplicate, in key order."""
+        """Return what is not in the pool: skipped, damaged, near identical or a duplicate, in key order."""
         same = [
-            LeftOut(name, DUPLICATE, f"the same bytes as {earlier}")
+            LeftOut(name, DUPLICATE, f"the same content as {earlier}")
             for name, earlier in self.duplicates.items()
         ]
-        return sorted([*self.skipped, *same], key=lambda one: one.source.encode("utf-8", "surrogatepass"))
+        everything = [*self.skipped, *self.damaged, *self.near_identical, *same]
+        return sorted(everything, key=lambda one: one.source.encode("utf-8", "surrogatepass"))
 
 
 def reduced(projection: Projection, vectors: NDArray[np.float32], *, normalized: bool) -> NDArray[np.float32]:
@@ -75,7 +101,10 @@ class NothingLeft(JobFailed):
 
 
 class Gatherer:
-    """Reads the facets of a job's chunks; memory is one table of samples, the reduced embeddings and 8 chunks."""
+    """Reads the facets of a job's chunks; memory is one table of samples, the reduced embeddings and 8 chunks.
+
+    With `keep_whole_videos`, a frame is no duplicate of another one of its own video.
+    """
 
     def __init__(
         self,
@@ -85,7 +114,9 @@ class Gatherer:
         *,
         existing: Collection[str],
         job_id: str,
+        keep_whole_videos: bool = False,
     ) -> None:
+        self._keep_whole_videos = keep_whole_videos
         self._store = store
         self._plan = plan
         self._facets = facets
@@ -104,39 +135,41 @@ class Gatherer:
         Raises:
             JobFailed: a facet is missing, or of a newer format. NothingLeft: every source was skipped.
         """
-        tables: list[pa.Table] = []
-        skipped = list(self._plan.left_out)
-        duplicates: dict[str, str] = {}
-        blocks = self._unique(tables, skipped, duplicates, kept.contents, on_chunk)
+        taken = _names_like_frames(self._plan)
+        found = _Found(kept.contents, taken=taken, keep_whole_videos=self._keep_whole_videos)
+        found.skipped += self._plan.left_out
+        blocks = self._unique(found, on_chunk)
         projection = kept.projection
         if projection is None:
             projection = fit(blocks, dimension)
-            blocks = self._again(on_chunk)
-        space = np.empty((self._plan.source_count + len(kept), projection.dimension), np.float32)
-        count = 0
-        for rows in blocks:
-            space[count : count + len(rows)] = projection.apply(rows)
-            count += len(rows)
+            space = _stacked(map(projection.apply, self._again(found, on_chunk)), found.count)
+        else:
+            parts = [projection.apply(rows) for rows in blocks]
+            space = _stacked(iter([*parts, kept.embedding]), found.count + len(kept))
         if normalized:
-            normalize(space[:count], out=space[:count])
-        if len(kept):
-            space[count : count + len(kept)] = kept.embedding
+            normalize(space[: found.count], out=space[: found.count])
         return Gathered(
-            samples=pa.concat_tables(tables, promote_options="permissive").combine_chunks(),
-            space=space[: count + len(kept)],
+            samples=pa.concat_tables(found.tables, promote_options="permissive").combine_chunks(),
+            space=space,
             projection=projection,
             normalized=normalized,
-            skipped=tuple(skipped),
-            duplicates=duplicates,
+            skipped=tuple(found.all_skipped()),
+            duplicates=found.duplicates,
             full_size=frozenset(facet.name for facet in self._facets if facet.kind == "measure"),
+            near_identical=tuple(found.near_identical),
+            videos=found.videos(),
         )
 
-    def full(self, names: Sequence[str]) -> NDArray[np.float32]:
-        """Return the (m, d) full embeddings of named samples, in this order; reads only the chunks that hold them."""
+    def full(self, names: Sequence[str], sources: Collection[str]) -> NDArray[np.float32]:
+        """Return the (m, d) full embeddings of named samples of these sources, in the order of the names.
+
+        Reads only the chunks that hold the sources.
+        """
         facet = self._embedding()
         wanted = {name: place for place, name in enumerate(names)}
+        holders = set(sources)
         chunks = [
-            chunk for chunk in self._plan.chunks if any(source.key in wanted for source in chunk.sources)
+            chunk for chunk in self._plan.chunks if any(source.key in holders for source in chunk.sources)
         ]
         found = np.empty((len(names), facet.about["identity"]["dimension"]), np.float32)
         read = ahead(lambda chunk: self._read(chunk, facet), chunks, threads=READ_AHEAD, depth=READ_AHEAD)
@@ -147,44 +180,16 @@ class Gatherer:
                     found[wanted[name]] = vectors[row]
         return found
 
-    def _unique(
-        self,
-        tables: list[pa.Table],
-        skipped: list[LeftOut],
-        duplicates: dict[str, str],
-        before: Mapping[str, str],
-        on_chunk: Callable[[], None],
-    ) -> Iterator[NDArray[np.float32]]:
-        """Yield the (m, d) embeddings of the samples that stay, filling the lists on the way.
-
-        `before` has the addresses of kept samples by the digest of their bytes: they stay, whatever is listed.
-        """
-        first: dict[str, str] = {}
+    def _unique(self, found: "_Found", on_chunk: Callable[[], None]) -> Iterator[NDArray[np.float32]]:
+        """Yield the (m, d) embeddings of the samples that stay, noting everything else on the way."""
         for loaded in ahead(self._load, self._plan.chunks, threads=READ_AHEAD, depth=READ_AHEAD):
             on_chunk()
             table, vectors = _joined(self._facets, loaded)
-            names, contents, reasons, details = (
-                table[name].to_pylist() for name in ("sample", "content", "reason", "detail")
-            )
-            kept = np.zeros(len(names), np.bool_)
-            for row, (name, content, reason, detail) in enumerate(
-                zip(names, contents, reasons, details, strict=True)
-            ):
-                if reason is not None:
-                    skipped.append(LeftOut(name, reason, detail))
-                elif content in before:
-                    duplicates[name] = before[content]
-                elif (earlier := first.setdefault(content, name)) != name:
-                    duplicates[name] = earlier
-                else:
-                    kept[row] = True
-            self._kept.append(kept)
-            tables.append(table.filter(pa.array(kept)).drop_columns(["reason", "detail"]))
-            yield vectors[kept]
-        if not first and not duplicates:
-            raise NothingLeft(skipped)
+            yield vectors[found.take(table)]
+        if found.is_empty:
+            raise NothingLeft(found.all_skipped())
 
-    def _again(self, on_chunk: Callable[[], None]) -> Iterator[NDArray[np.float32]]:
+    def _again(self, found: "_Found", on_chunk: Callable[[], None]) -> Iterator[NDArray[np.float32]]:
         """Yield the embeddings that stay once more."""
         facet = self._embedding()
 
@@ -192,7 +197,7 @@ class Gatherer:
             return vectors_of(self._read(chunk, facet))
 
         chunks = ahead(load, self._plan.chunks, threads=READ_AHEAD, depth=READ_AHEAD)
-        for vectors, kept in zip(chunks, self._kept, strict=True):
+        for vectors, kept in zip(chunks, found.kept, strict=True):
             on_chunk()
             yield vectors[kept]
 
@@ -211,6 +216,106 @@ class Gatherer:
         return read_facet(self._store, key)
 
 
+def _stacked(blocks: Iterator[NDArray[np.float32]], count: int) -> NDArray[np.float32]:
+    """Return (count, k) rows out of blocks of them, at least one."""
+    first = next(blocks)
+    rows = np.empty((count, first.shape[1]), np.float32)
+    filled = 0
+    for block in chain([first], blocks):
+        rows[filled : filled + len(block)] = block
+        filled += len(block)
+    return rows
+
+
+def _names_like_frames(plan: Plan) -> frozenset[str]:
+    """Return the keys of images that are called as frames of a video of the same plan are."""
+    keys = [source.key for chunk in plan.chunks for source in chunk.sources]
+    videos = {key for key in keys if kind_of(key) == "video"}
+    return frozenset(key for key in keys if video_of(key) in videos) if videos else frozenset()
+
+
+class _Row(NamedTuple):
+    sample: str
+    source: str
+    pts: int | None
+    content: str
+    reason: str | None
+    detail: str
+
+
+class _Found:
+    """What the chunks gave so far.
+
+    `before` has the addresses of kept samples by the digest of their content, `taken` names of images that a frame of a
+    video would have, too.
+    """
+
+    def __init__(self, before: Mapping[str, str], *, taken: Collection[str], keep_whole_videos: bool) -> None:
+        self._taken = taken
+        self.tables: list[pa.Table] = []
+        self.kept: list[NDArray[np.bool_]] = []
+        self.skipped: list[LeftOut] = []
+        self.duplicates: dict[str, str] = {}
+        self.near_identical: list[LeftOut] = []
+        self._before = before
+        self._keep_whole_videos = keep_whole_videos
+        self._first: dict[str, tuple[str, str]] = {}
+        self._videos: dict[str, VideoTally] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether not one sample could be read."""
+        return not (self._first or self.duplicates)
+
+    @property
+    def count(self) -> int:
+        """Samples that stay, of the chunks taken so far."""
+        return sum(int(kept.sum()) for kept in self.kept)
+
+    def take(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Return (n,) True for the rows of one chunk's table that stay in the pool."""
+        kept = np.zeros(table.num_rows, np.bool_)
+        for video in about(table).get("videos", ()):
+            self._video(video["source"]).told(video)
+        for row, values in enumerate(zip(*(table[name].to_pylist() for name in _Row._fields), strict=True)):
+            kept[row] = self._stays(_Row(*values))
+        self.kept.append(kept)
+        self.tables.append(table.filter(pa.array(kept)).drop_columns(["reason", "detail"]))
+        return kept
+
+    def all_skipped(self) -> list[LeftOut]:
+        """Return the sources that gave nothing, videos with only lost frames among them."""
+        lost = [told(key, tally.read()) for key, tally in self._videos.items() if not tally.gave_frames]
+        listed = {one.source for one in self.skipped}
+        return [*self.skipped, *(one for one in lost if one.source not in listed)]
+
+    def videos(self) -> dict[str, VideoRead]:
+        """Return what became of each video."""
+        return {key: tally.read() for key, tally in self._videos.items()}
+
+    def _stays(self, row: "_Row") -> bool:
+        if row.pts is not None and row.sample in self._taken:
+            row = row._replace(reason=SkipReason.NAME_TAKEN.value, detail=f"an image is called {row.sample}")
+        if row.pts is not None:
+            self._video(row.source).count(row.reason, row.detail)
+        if row.reason == SkipReason.NEAR_IDENTICAL.value:
+            self.near_identical.append(LeftOut(row.sample, row.reason, row.detail))
+        elif row.reason is not None:
+            if row.pts is None:
+                self.skipped.append(LeftOut(row.sample, row.reason, row.detail))
+        elif row.content in self._before:
+            self.duplicates[row.sample] = self._before[row.content]
+        else:
+            earlier, source = self._first.setdefault(row.content, (row.sample, row.source))
+            if earlier == row.sample or (self._keep_whole_videos and source == row.source):
+                return True
+            self.duplicates[row.sample] = earlier
+        return False
+
+    def _video(self, key: str) -> VideoTally:
+        return self._videos.setdefault(key, VideoTally())
+
+
 def _joined(facets: Sequence[Facet], tables: Sequence[pa.Table]) -> tuple[pa.Table, NDArray[np.float32]]:
     """Join the facets of one chunk side by side; a sample that any of them left out has that one's reason."""
     columns: dict[str, pa.ChunkedArray] = {}
@@ -223,4 +328,5 @@ def _joined(facets: Sequence[Facet], tables: Sequence[pa.Table]) -> tuple[pa.Tab
                 columns[name] = pc.coalesce(columns[name], table[name])
             elif name != "embedding":
                 columns[name] = table[name]
-    return pa.table(columns), vectors
+    described = next(table for facet, table in zip(facets, tables, strict=True) if facet.kind == "samples")
+    return pa.table(columns).replace_schema_metadata(described.schema.metadata), vectors

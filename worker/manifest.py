@@ -1,8 +1,8 @@
 """The frozen input of a job: its sources, cut into chunks, as they lie in plan.parquet."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from io import BytesIO
 from typing import Any
 
@@ -13,13 +13,17 @@ import pyarrow.parquet as pq
 from jobs.ids import digest
 from worker.device import Precision
 from worker.errors import JobFailed
-from worker.samples import LeftOut, SkipReason, Source
+from worker.media.extensions import kind_of
+from worker.samples import LeftOut, Segment, SkipReason, Source
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 ROW_GROUP = 65_536
 """Rows that are read to find one chunk, about."""
 NOT_UTF8 = "not UTF-8"
 """Stands among the extensions of what was ignored for names that no key can express."""
+
+SEGMENT = tuple(field.name for field in fields(Segment))
+"""Columns of the part of a video that a row is; all null for an image and for a whole video."""
 
 SCHEMA = pa.schema(
     [
@@ -28,6 +32,7 @@ SCHEMA = pa.schema(
         pa.field("etag", pa.string(), nullable=False),
         pa.field("size", pa.int64(), nullable=False),
         pa.field("left_out", pa.string()),
+        *(pa.field(name, pa.int64()) for name in SEGMENT),
     ]
 )
 OUTSIDE = -1
@@ -50,6 +55,7 @@ class Terms:
     precision: Precision
     max_object_bytes: int
     max_pixels: int
+    max_video_bytes: int = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,8 @@ class Plan:
     """Sources that are left out because the bucket will soon delete them, with a line that says when."""
     earlier: int = 0
     """Objects that were listed, but that an earlier job has finished with."""
+    video: str = ""
+    """How videos are read, as one text: part of the address of every chunk that has one."""
 
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
@@ -80,34 +88,57 @@ class Plan:
 
     @property
     def source_count(self) -> int:
-        """Number of sources in all chunks."""
-        return sum(len(chunk.sources) for chunk in self.chunks)
+        """Number of sources in all chunks; the segments of a video are one."""
+        return sum(
+            source.segment is None or source.segment.start is None
+            for chunk in self.chunks
+            for source in chunk.sources
+        )
 
 
-def sources_of(plan: Plan, names: Collection[str]) -> dict[str, Source]:
-    """Map sample names to the sources they come from; an image's name is its key."""
-    wanted = set(names)
-    return {source.key: source for chunk in plan.chunks for source in chunk.sources if source.key in wanted}
+def sources_of(plan: Plan, keys: Collection[str]) -> dict[str, Source]:
+    """Map keys to their sources, where the plan has them; a video is whole here."""
+    wanted = set(keys)
+    return {
+        source.key: replace(source, segment=None)
+        for chunk in plan.chunks
+        for source in chunk.sources
+        if source.key in wanted
+    }
 
 
-def chunk_digest(sources: Iterable[Source]) -> str:
-    """Return the digest of the sorted (key, ETag) list."""
-    return digest(*(part for source in sources for part in (source.key, source.etag)))
+def chunk_digest(sources: Iterable[Source], video: str) -> str:
+    """Return the digest of the sorted (key, ETag) list, and of how and which parts of its videos are read."""
+    parts: list[str] = []
+    for source in sources:
+        parts += (source.key, source.etag)
+        if kind_of(source.key) == "video":
+            parts += (video, repr(source.segment and astuple(source.segment)))
+    return digest(*parts)
 
 
 def plan_to_bytes(plan: Plan) -> bytes:
     """Write a plan as Parquet."""
-    rows: list[tuple[int, str, str, int, str | None]] = [
-        (chunk.index, s.key, s.etag, s.size, None) for chunk in plan.chunks for s in chunk.sources
+    rows: list[tuple[int, Source, str | None]] = [
+        (chunk.index, source, None) for chunk in plan.chunks for source in chunk.sources
     ]
-    rows += [(OUTSIDE, s.key, s.etag, s.size, detail) for s, detail in plan.expiring]
-    columns = [pa.array([row[place] for row in rows], field.type) for place, field in enumerate(SCHEMA)]
+    rows += [(OUTSIDE, source, detail) for source, detail in plan.expiring]
+    columns = [
+        pa.array([chunk for chunk, _, _ in rows], pa.int32()),
+        *(pa.array([getattr(source, name) for _, source, _ in rows]) for name in ("key", "etag", "size")),
+        pa.array([detail for _, _, detail in rows], pa.string()),
+        *(
+            pa.array([getattr(source.segment, name, None) for _, source, _ in rows], pa.int64())
+            for name in SEGMENT
+        ),
+    ]
     about = {
         "format_version": FORMAT_VERSION,
         "ignored": plan.ignored,
         "planned_at": plan.planned_at,
         "terms": asdict(plan.terms),
         "earlier": plan.earlier,
+        "video": plan.video,
     }
     table = pa.Table.from_arrays(columns, schema=SCHEMA.with_metadata({"framesift": json.dumps(about)}))
     out = BytesIO()
@@ -124,13 +155,15 @@ def plan_from_bytes(body: bytes, *, only: int | None = None) -> Plan:
         JobFailed: not a plan, or one of a newer format.
     """
     table, about = _read(body, only=only)
+    video = about.get("video", "")
     return Plan(
-        tuple(_chunks(table)),
+        tuple(_chunks(table, video)),
         about["ignored"],
         about["planned_at"],
         Terms(**about["terms"]),
         tuple(_expiring(table)),
         about.get("earlier", 0),
+        video,
     )
 
 
@@ -154,13 +187,13 @@ def chunk_count(body: bytes) -> int:
     return 0 if last is None else int(last) + 1
 
 
-def _chunks(table: pa.Table) -> Iterator[Chunk]:
+def _chunks(table: pa.Table, video: str) -> Iterator[Chunk]:
     sources: dict[int, list[Source]] = {}
     for index, source in zip(table["chunk"].to_pylist(), _sources(table), strict=True):
         if index != OUTSIDE:
             sources.setdefault(index, []).append(source)
     for index, run in sources.items():
-        yield Chunk(index, chunk_digest(run), tuple(run))
+        yield Chunk(index, chunk_digest(run, video), tuple(run))
 
 
 def _expiring(table: pa.Table) -> Iterator[tuple[Source, str]]:
@@ -171,4 +204,11 @@ def _expiring(table: pa.Table) -> Iterator[tuple[Source, str]]:
 
 def _sources(table: pa.Table) -> list[Source]:
     columns = (table[name].to_pylist() for name in ("key", "etag", "size"))
-    return [Source(*row) for row in zip(*columns, strict=True)]
+    return [Source(*row) for row in zip(*columns, _segments(table), strict=True)]
+
+
+def _segments(table: pa.Table) -> Sequence[Segment | None]:
+    if "stream" not in table.column_names or table["stream"].null_count == table.num_rows:
+        return [None] * table.num_rows
+    rows = zip(*(table[name].to_pylist() for name in SEGMENT), strict=True)
+    return [None if stream is None else Segment(stream, *rest) for stream, *rest in rows]

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import groupby, pairwise
 from operator import attrgetter
 from pathlib import PurePosixPath
 
@@ -15,9 +15,13 @@ from worker.manifest import NOT_UTF8, Chunk, Plan, Terms, chunk_digest
 from worker.media.extensions import kind_of
 from worker.samples import Source
 from worker.storage.store import ObjectInfo, ObjectStore
+from worker.video.segments import PLANNED_BYTES
 
 BYTES_A_SOURCE = 600
 """Of memory, about, that one source takes while its plan is made and written; half of it once it is listed."""
+
+VIDEO_BYTES = 256 * 1024
+"""Of a video count as one source when chunks are cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,10 @@ class Listing:
     passed_over: dict[str, int] = field(default_factory=dict)
     """Rows of `datasource.listing` that are no objects of the input, by reason."""
 
+    def long_videos(self) -> list[Source]:
+        """Return the videos that are cut when they are planned, in key order."""
+        return [source for source in self.sources if _is_long_video(source)]
+
 
 def list_sources(
     store: ObjectStore,
@@ -43,7 +51,7 @@ def list_sources(
     objects: Iterable[ObjectInfo] | None = None,
     is_expiring: Callable[[ObjectInfo], str | None] | None = None,
 ) -> Listing:
-    """List the datasource and keep what may be an image.
+    """List the datasource and keep what may be an image or a video.
 
     Names decide only what is worth a look: what a source is, its content says later. Where `objects` are given, in any
     order, the store is not asked. `is_expiring` returns a line that says when for an object that is to be left out. Holds
@@ -58,7 +66,7 @@ def list_sources(
     for info in store.list() if objects is None else objects:
         if _own(info.key) or (relevant is not None and not relevant.matches(info.key)):
             continue
-        if kind_of(info.key) == "image":
+        if kind_of(info.key) != "other":
             soon = is_expiring(info) if is_expiring is not None else None
             if soon is None:
                 sources.append(_source(info))
@@ -73,7 +81,7 @@ def list_sources(
     if not sources and not expiring:
         others = ", ".join(f"{n} {ext}" for ext, n in sorted(ignored.items()))
         raise JobRejected(
-            f"datasource.input: no images under {store.url}"
+            f"datasource.input: no images or videos under {store.url}"
             + (f" (only {others})" if others else " (it is empty)")
         )
     return Listing(tuple(sources), dict(sorted(ignored.items())), tuple(expiring))
@@ -86,38 +94,75 @@ def _put_in_order(sources: list[Source]) -> None:
             raise JobRejected(f"datasource.listing: {one.key!r} is listed twice")
 
 
-def make_plan(listing: Listing, *, chunk_sources: int, planned_at: str, terms: Terms) -> Plan:
-    """Cut a listing into chunks of about `chunk_sources` sources."""
-    chunks = cut_into_chunks(listing.sources, target=chunk_sources)
-    return Plan(chunks, listing.ignored, planned_at, terms, listing.expiring, listing.earlier)
+CutVideo = Callable[[Source], Sequence[tuple[Source, ...]]]
+"""A long video to the chunks of its segments."""
 
 
-def cut_into_chunks(sources: Sequence[Source], *, target: int) -> tuple[Chunk, ...]:
+def make_plan(
+    listing: Listing,
+    *,
+    chunk_sources: int,
+    planned_at: str,
+    terms: Terms,
+    video: str = "",
+    cut_video: CutVideo = lambda source: ((source,),),
+) -> Plan:
+    """Cut a listing into chunks of about `chunk_sources` sources; a long video is chunks of its own.
+
+    `video` says how videos are read. `cut_video` is called for each video of PLANNED_BYTES or more, in key order.
+    """
+    chunks = cut_into_chunks(listing.sources, target=chunk_sources, video=video, cut_video=cut_video)
+    return Plan(chunks, listing.ignored, planned_at, terms, listing.expiring, listing.earlier, video)
+
+
+def cut_into_chunks(
+    sources: Sequence[Source],
+    *,
+    target: int,
+    video: str = "",
+    cut_video: CutVideo = lambda source: ((source,),),
+) -> tuple[Chunk, ...]:
     """Return sources in key order as chunks of about `target`."""
-    return tuple(
-        Chunk(index, chunk_digest(run), tuple(run)) for index, run in enumerate(cut(sources, target=target))
-    )
+    runs: list[Sequence[Source]] = []
+    for is_long, some in groupby(sources, key=_is_long_video):
+        if is_long:
+            runs += (run for source in some for run in cut_video(source))
+        else:
+            runs += cut(list(some), target=target)
+    return tuple(Chunk(index, chunk_digest(run, video), tuple(run)) for index, run in enumerate(runs))
 
 
 def cut(sources: Sequence[Source], *, target: int) -> Iterator[Sequence[Source]]:
     """Yield runs of sources whose borders depend on the keys near them, not on how many came before.
 
     A source ends a run when the hash of its key says so (one in `target` does), once the run has target / 4; a run
-    of 4 x target ends anyway. So an added or removed object changes the run it falls into, seldom the next one.
+    of 4 x target ends anyway. So an added or removed object changes the run it falls into, seldom the next one. A video
+    counts as one source for each VIDEO_BYTES.
     """
-    start = 0
+    start, length = 0, 0
     smallest, largest = max(1, target // 4), 4 * target
     for end, source in enumerate(sources, start=1):
-        length = end - start
-        if length >= largest or (length >= smallest and _ends_run(source.key, target)):
+        weight = _weight(source)
+        length += weight
+        ends_run = any(_ends_run(source.key, target, part) for part in range(weight))
+        if length >= largest or (length >= smallest and ends_run):
             yield sources[start:end]
-            start = end
+            start, length = end, 0
     if start < len(sources):
         yield sources[start:]
 
 
-def _ends_run(key: str, target: int) -> bool:
-    hashed = blake2b(key.encode("utf-8"), digest_size=8).digest()
+def _weight(source: Source) -> int:
+    return 1 + source.size // VIDEO_BYTES if kind_of(source.key) == "video" else 1
+
+
+def _is_long_video(source: Source) -> bool:
+    return source.size >= PLANNED_BYTES and kind_of(source.key) == "video"
+
+
+def _ends_run(key: str, target: int, part: int = 0) -> bool:
+    numbered = f"{key}/{part}" if part else key
+    hashed = blake2b(numbered.encode("utf-8"), digest_size=8).digest()
     return int.from_bytes(hashed, "big") % target == 0
 
 

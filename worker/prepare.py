@@ -1,5 +1,6 @@
 """Turns a job into everything that its steps need, or refuses it; downloads nothing but, once, a model's weights."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from worker.storage.connect import connect
 from worker.storage.store import ObjectStore
 from worker.supported import refuse_unsupported
 from worker.variants import EMBEDDERS, MEASURES, measure_keys
+from worker.video.reading import VIDEO_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,14 @@ class Prepared:
     def embedding_facet(self) -> Facet:
         """The facet that holds the vectors."""
         return next(facet for facet in self.facets if facet.kind == "embedding")
+
+    @property
+    def video_text(self) -> str:
+        """All that decides which frames of a video are samples, as one text."""
+        asked = self.job.video.model_dump(mode="json", exclude={"output_image_format"})
+        return json.dumps(
+            {**asked, "max_video_bytes": self.terms.max_video_bytes, "version": VIDEO_VERSION}, sort_keys=True
+        )
 
     def under(self, terms: Terms) -> "Prepared":
         """Return the same job as a plan froze it, which may have been made on another machine."""
@@ -72,9 +82,11 @@ def prepare(job: Job, settings: Settings, *, terms: Terms | None = None) -> Prep
         raise JobRejected(f"kind: {job.kind!r} cannot be run here; choose selection")
     limits = _lowered(settings.limits, job)
     if terms is None:
-        terms = Terms(_precision(settings), limits.max_object_bytes, limits.max_pixels)
+        terms = Terms(
+            _precision(settings), limits.max_object_bytes, limits.max_pixels, limits.max_video_bytes
+        )
     limits = limits.model_copy(
-        update={"max_object_bytes": terms.max_object_bytes, "max_pixels": terms.max_pixels}
+        update={name: getattr(terms, name) for name in ("max_object_bytes", "max_pixels", "max_video_bytes")}
     )
     embedder = EMBEDDERS.parse(job.embedding.model.model_dump(), at="embedding.model")
     weights = LocalWeightFiles(settings)

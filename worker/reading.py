@@ -1,18 +1,22 @@
-"""Sources to decoded images: fetched by threads, decoded by processes, handed on in order, with bounded memory."""
+"""Sources to decoded samples: fetched by threads, decoded by processes, handed on in order, with bounded memory."""
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import groupby
 from threading import Condition
 from typing import Generic, TypeVar
 
 from worker.ahead import ahead
 from worker.errors import ObjectChanged, ObjectMissing
 from worker.media.decoders import Decoders
+from worker.media.extensions import kind_of
 from worker.media.images import DecodeRequest
 from worker.media.limits import Limits
 from worker.samples import Decoded, Skipped, SkipReason, Source
 from worker.storage.store import ObjectStore
+from worker.video.reading import SampledFrame, VideoEnd, VideoReader, WantedVideo
 
 T = TypeVar("T")
 
@@ -28,12 +32,18 @@ class Wanted(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Read(Generic[T]):
-    """What reading one source gave. `content` is the BLAKE2b-128 of the bytes in hex, None where none were read."""
+    """One sample of a source, or why there is none; for a video several, the last of which is a VideoEnd.
+
+    `content` is the BLAKE2b-128 in hex of an image's bytes or of a frame's planes, None where none were read. `frame` says
+    which frame it is. `is_last`: the source gives no more.
+    """
 
     source: Source
     tag: T
     content: str | None
-    result: Decoded | Skipped
+    result: Decoded | Skipped | VideoEnd
+    frame: SampledFrame | None = None
+    is_last: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,7 @@ class Reader:
     """How sources are read on this machine.
 
     Memory: at most `inflight_bytes` of undecoded bodies (or one larger body) and `lookahead` decoded images, besides
-    the decoding processes, each bounded by `limits.decode_memory_bytes`.
+    what `videos` states and the decoding processes, each bounded by `limits.decode_memory_bytes`.
     """
 
     store: ObjectStore
@@ -50,13 +60,29 @@ class Reader:
     fetch_threads: int
     inflight_bytes: int
     lookahead: int
+    videos: VideoReader
 
     def read(self, wanted: Iterable[Wanted[T]]) -> Generator[Read[T]]:
-        """Return one result for each wanted source, in the same order.
+        """Return what each wanted source gives, in the same order.
 
         Raises:
             StorageError: the store failed for good; a missing or changed object is a skipped source, not an error.
         """
+        for kind, some in groupby(wanted, key=lambda item: kind_of(item.source.key)):
+            reads = (self._videos if kind == "video" else self._images)(some)
+            with closing(reads):
+                yield from reads
+
+    def _videos(self, wanted: Iterable[Wanted[T]]) -> Generator[Read[T]]:
+        asked = (WantedVideo(item.source, item.request, item.tag) for item in wanted)
+        with closing(self.videos.read(asked)) as results:
+            for item, result in results:
+                frame = result if isinstance(result, SampledFrame) else None
+                content = None if frame is None else frame.content
+                given = result if isinstance(result, Skipped | VideoEnd) else result.result
+                yield Read(item.source, item.tag, content, given, frame, is_last=frame is None)
+
+    def _images(self, wanted: Iterable[Wanted[T]]) -> Generator[Read[T]]:
         budget = _Budget(self.inflight_bytes)
 
         def admitted() -> Iterator[Wanted[T]]:

@@ -6,21 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Self
 
+from jobs.spec import SelectionJob
 from worker import __version__
 from worker.device import Device
 from worker.events import Events
 from worker.facts import Facts, RunFacts, StageTime
 from worker.findings import Findings
+from worker.frame_images import FOLDER, read_frames, write_frames
 from worker.intake.seen import remember
 from worker.ledger import Ledger, Meter, requests_of
 from worker.manifest import Plan, sources_of
-from worker.media.images import DecodeRequest
+from worker.media.images import DecodeRequest, ImageFormat
 from worker.publish import Results
 from worker.reading import Reader, Wanted
 from worker.rendering.lightly_v2 import lightly_v2
-from worker.rendering.pages import render_html, wanted_pictures
+from worker.rendering.pages import render_html
 from worker.rendering.pdf import PdfFailed, render_pdf
 from worker.samples import Decoded
 from worker.settings import Prices
@@ -41,6 +43,19 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a job wants to see: pictures in the report (none, blur or thumb), and selected frames as files, or None."""
+
+    images: str
+    image_format: ImageFormat | None
+
+    @classmethod
+    def by(cls, job: SelectionJob) -> Self:
+        """Return what a job asks for."""
+        return cls(job.report.images, job.video.output_image_format)
+
+
+@dataclass(frozen=True, slots=True)
 class Published:
     """The report that was written, and why there is no PDF, if there is none."""
 
@@ -55,7 +70,7 @@ def report(
     *,
     ran: Ran,
     reader: Reader,
-    images: str,
+    asked: Asked,
     seen: str,
     events: Events,
     log: Callable[[], bytes] | None = None,
@@ -72,7 +87,7 @@ def report(
     """
     meter = Meter(reader.store, results.store, device=ran.device)
     facts = Facts.of(findings.content, _run_facts(ran))
-    pictures = _pictures(facts, plan, reader, images=images)
+    pictures = _pictures(findings, plan, reader, images=asked.images)
     html = render_html(facts, pictures)
     results.put("report.html", html.encode(), media_type="text/html; charset=utf-8")
     pdf_error = None
@@ -81,6 +96,8 @@ def report(
     except PdfFailed as failure:
         pdf_error = str(failure)
         events.emit("pdf_failed", level="warning", text=f"report.pdf could not be made: {failure}")
+    if asked.image_format is not None:
+        _write_frames(findings, plan, reader, results, image_format=asked.image_format, events=events)
     results.put_json("report_v2.json", lightly_v2(facts))
     results.put("report.json", facts.model_dump_json(indent=1).encode(), media_type="application/json")
     results.put("log.jsonl", log() if log else events.log(), media_type="application/x-ndjson")
@@ -96,17 +113,49 @@ def report(
     return Published(facts, pdf_error)
 
 
-def _pictures(facts: Facts, plan: Plan, reader: Reader, *, images: str) -> dict[str, bytes]:
+def _pictures(findings: Findings, plan: Plan, reader: Reader, *, images: str) -> dict[str, bytes]:
     """Read the sources of the pictures that the report shows, once more, as JPEG thumbnails."""
     if images == "none":
         return {}
-    sources = sources_of(plan, wanted_pictures(facts)).values()
+    names = findings.content.analysis.pictured()
     request = DecodeRequest(thumbnail_px=PICTURE_PX, blur=images == "blur")
-    pictures = {}
-    for read in reader.read(Wanted(source, request, None) for source in sources):
-        if isinstance(read.result, Decoded) and read.result.thumbnail is not None:
-            pictures[read.source.key] = read.result.thumbnail
-    return pictures
+    sources = sources_of(plan, [name for name in names if name not in findings.frames]).values()
+    reads = reader.read(Wanted(source, request, None) for source in sources)
+    found = {read.source.key: read.result for read in reads}
+    found |= read_frames(
+        names,
+        findings.frames,
+        sources=sources_of(plan, findings.keys()),
+        videos=reader.videos,
+        request=request,
+    )
+    return {
+        name: result.thumbnail
+        for name, result in found.items()
+        if isinstance(result, Decoded) and result.thumbnail is not None
+    }
+
+
+def _write_frames(
+    findings: Findings,
+    plan: Plan,
+    reader: Reader,
+    results: Results,
+    *,
+    image_format: ImageFormat,
+    events: Events,
+) -> None:
+    written, failed = write_frames(
+        findings.selected,
+        findings.frames,
+        image_format=image_format,
+        sources=sources_of(plan, findings.keys()),
+        videos=reader.videos,
+        results=results,
+    )
+    events.emit("frames_written", count=written, folder=results.url + FOLDER)
+    for text in failed:
+        events.emit("frame_not_written", level="warning", text=text)
 
 
 def _run_facts(ran: Ran) -> RunFacts:

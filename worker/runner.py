@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from worker.chunk import ChunkDone, Embed, Embedding, Work, compute_chunks
+from worker.decoding import Decoding, open_decoding
 from worker.device import Device, choose_device
 from worker.events import Events
 from worker.facets import missing_facets
 from worker.facts import Counts
-from worker.findings import Findings
+from worker.findings import Findings, FrameAddress
 from worker.foresight import foresee
 from worker.history import PLAN, begin_run, count_attempt, unfinished_run
 from worker.intake.seen import seen_set
@@ -20,26 +21,31 @@ from worker.intake.take_in import take_in
 from worker.layout import CHUNKS, job_key
 from worker.ledger import Ledger
 from worker.manifest import Chunk, Plan, plan_from_bytes, plan_to_bytes, sources_of
-from worker.media.decoders import Decoders
 from worker.models.batches import BatchEmbedder
 from worker.nothing_new import close_without_news
 from worker.plan import make_plan
 from worker.prepare import Prepared, refused_where_missing
 from worker.publish import Artefact, Results
 from worker.reading import Reader
-from worker.report import Ran, report
+from worker.report import Asked, Ran, report
 from worker.samples import Source
 from worker.select import select
+from worker.video.planning import Chunks, cut_videos
+from worker.video.reading import VideoReader
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a finished run left behind. `selected` are sample names in pick order, `sources` their sources."""
+    """What a finished run left behind. `selected` are sample names in pick order, `sources` their sources by key.
+
+    `frames` has the address of each sample that is a frame of a video.
+    """
 
     job_id: str
     result_url: str
     selected: tuple[str, ...]
     sources: dict[str, Source]
+    frames: dict[str, FrameAddress]
     counts: Counts
     artefacts: tuple[Artefact, ...]
     warnings: tuple[str, ...]
@@ -84,7 +90,7 @@ def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
             made.results,
             ran=Ran(ledger, made.attempt, made.read_count, device, prepared.settings.prices),
             reader=reader,
-            images=prepared.job.report.images,
+            asked=Asked.by(prepared.job),
             seen=seen_set(prepared.job, prepared.source),
             events=events,
         )
@@ -93,7 +99,8 @@ def run(prepared: Prepared, events: Events, *, fresh: bool = False) -> Outcome:
         job_id=made.results.job_id,
         result_url=made.results.url,
         selected=made.findings.selected,
-        sources=sources_of(made.plan, made.findings.selected),
+        sources=sources_of(made.plan, made.findings.keys()),
+        frames=made.findings.frames,
         counts=made.findings.counts,
         artefacts=tuple(made.results.artefacts),
         warnings=published.facts.warnings,
@@ -149,20 +156,21 @@ def run_until_selected(
 @contextmanager
 def open_reader(prepared: Prepared, device: Device) -> Iterator[Reader]:
     """Start the decoding processes, and stop them at the end."""
-    with Decoders(prepared.settings.decode_processes or device.threads, prepared.limits) as decoders:
-        yield reader_of(prepared, decoders)
+    with open_decoding(prepared.settings, prepared.limits, threads=device.threads) as decoding:
+        yield reader_of(prepared, decoding)
 
 
-def reader_of(prepared: Prepared, decoders: Decoders) -> Reader:
+def reader_of(prepared: Prepared, decoding: Decoding) -> Reader:
     """Return a reader of the job's input that decodes in these processes."""
     settings = prepared.settings
     return Reader(
         store=prepared.source,
-        decoders=decoders,
+        decoders=decoding.images,
         limits=prepared.limits,
         fetch_threads=settings.fetch_threads,
         inflight_bytes=settings.inflight_bytes,
         lookahead=max(4 * settings.batch_size, 2 * settings.fetch_threads),
+        videos=VideoReader(prepared.source, decoding.videos, prepared.job.video, decoding.processes),
     )
 
 
@@ -220,12 +228,30 @@ def freeze(prepared: Prepared, events: Events, now: datetime) -> Plan:
         events.emit("passed_over", rows=listing.passed_over)
     if listing.sources:
         foresee(prepared, [source.key for source in listing.sources])
+    videos = _cut_videos(prepared, listing.long_videos())
     return make_plan(
         listing,
         chunk_sources=prepared.settings.chunk_sources,
         planned_at=now.isoformat(timespec="seconds"),
         terms=prepared.terms,
+        video=prepared.video_text,
+        cut_video=lambda source: videos[source.key],
     )
+
+
+def _cut_videos(prepared: Prepared, videos: Sequence[Source]) -> dict[str, Chunks]:
+    if not videos:
+        return {}
+    threads = choose_device("cpu").threads
+    with open_decoding(prepared.settings, prepared.limits, threads=threads) as decoding:
+        return cut_videos(
+            prepared.source,
+            videos,
+            decoding.videos,
+            video=prepared.job.video,
+            most_samples=4 * prepared.settings.chunk_sources,
+            threads=decoding.processes,
+        )
 
 
 def begun(prepared: Prepared, events: Events, *, fresh: bool = False) -> tuple[str, Plan]:
@@ -265,6 +291,7 @@ def _nothing_new(made: NothingNew) -> Outcome:
         result_url=results.url,
         selected=(),
         sources={},
+        frames={},
         counts=made.counts,
         artefacts=tuple(results.artefacts),
         warnings=(),
@@ -288,4 +315,6 @@ def _embed(
         done += len(finished.chunk.sources)
         events.progress("embed", done, total)
         events.emit("chunk_done", index=finished.chunk.index, skipped=finished.skipped_count)
+        for key, traffic in finished.traffic:
+            events.emit("video_read", source=key, **asdict(traffic))
     return total

@@ -48,6 +48,8 @@ class SkipReason(StrEnum):
     NO_FRAMES = "no_frames"
     BAD_TIMESTAMPS = "bad_timestamps"
     FRAMES_MISSING = "frames_missing"
+    NEAR_IDENTICAL = "near_identical"
+    NAME_TAKEN = "name_taken"
     UNSUPPORTED_FORMAT = "unsupported_format"
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"

@@ -4,7 +4,7 @@ With a datapool the selection complements it and, as the last thing, joins it.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -12,12 +12,14 @@ from io import BytesIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from worker.analysis.analyse import analyse
 from worker.analysis.columns import NumericColumn, TextColumn
 from worker.analysis.explain import Explanation, explain
+from worker.analysis.videos import video_facts
 from worker.categories import Category
 from worker.choose import Choice, choose
 from worker.datapool.frozen import Versions, frozen_versions
@@ -30,11 +32,10 @@ from worker.events import Events
 from worker.explained import with_explanation
 from worker.facets import identity_json
 from worker.facts import Content, Counts, EmbeddingFacts, JobFacts, SkippedExample
-from worker.findings import Findings
+from worker.findings import Findings, FrameAddress
 from worker.gather import Gathered, Gatherer, NothingLeft, reduced
 from worker.layout import CHUNKS, job_key
 from worker.manifest import NOT_UTF8, Plan
-from worker.media.extensions import kind_of
 from worker.name_lines import to_lines
 from worker.narrowed import narrowed
 from worker.pool_samples import pool_samples
@@ -42,6 +43,7 @@ from worker.prepare import Prepared
 from worker.publish import SELECTED, TEXT, Results
 from worker.samples import LeftOut, SkipReason
 from worker.variants import MEASURES
+from worker.video.sequence_information import sequence_information
 
 FORMAT_VERSION = 1
 EXAMPLES_PER_REASON = 5
@@ -84,6 +86,7 @@ def select(
         prepared.facets,
         existing={info.key for info in prepared.output.list(CHUNKS)},
         job_id=results.job_id,
+        keep_whole_videos=prepared.job.selection.selected_sequence_length > 1,
     )
     gathered = _gathered(prepared, gatherer, left, results, kept=kept, given_up=given_up, events=events)
     names = [*gathered.samples["sample"].to_pylist(), *kept.addresses]
@@ -119,6 +122,10 @@ def select(
         device=device,
     )
     _write(gathered, explanation, results, names=names, categories=samples.categories)
+    if gathered.videos:
+        results.put_json(
+            "sequence_information.json", list(sequence_information(gathered.samples, choice.sequences))
+        )
     counts = _counts(plan, gathered, choice, asked=asked, preselected=len(kept))
     analysis = analyse(
         gathered.space,
@@ -152,22 +159,46 @@ def select(
         embedding=_embedding_facts(prepared, gathered),
         strategies=choice.strategies,
         analysis=analysis,
-        skipped_examples=_examples(gathered.skipped),
+        skipped_examples=_examples([*gathered.skipped, *gathered.damaged]),
         warnings=tuple(events.warnings),
         digests={artefact.name: artefact.sha256 for artefact in results.artefacts},
+        videos=video_facts(
+            gathered.samples,
+            gathered.videos,
+            sequences=choice.sequences,
+            duplicates=gathered.duplicates,
+            pictured=analysis.pictured(),
+            untimed={key for key, video in gathered.videos.items() if not video.timed},
+        ),
     )
     _join_datapool(prepared, left, choice.rows, gathered=gathered, gatherer=gatherer, job_id=results.job_id)
-    return Findings(content, selected=tuple(names[row] for row in choice.rows))
+    selected = tuple(names[row] for row in choice.rows)
+    return Findings(content, selected, _addresses(gathered, {*selected, *analysis.pictured()}))
+
+
+def _addresses(gathered: Gathered, names: Collection[str]) -> dict[str, FrameAddress]:
+    """Return which frames some samples are, where they are frames."""
+    if not gathered.videos:
+        return {}
+    samples = gathered.samples
+    asked = samples.filter(pc.is_in(samples["sample"], pa.array(names)))
+    frames = asked.filter(pc.is_valid(asked["pts"]))
+    columns = (frames[name].to_pylist() for name in ("sample", "source", "stream", "pts"))
+    return {
+        name: FrameAddress(source=source, stream=stream, pts=pts)
+        for name, source, stream, pts in zip(*columns, strict=True)
+    }
 
 
 def _without(plan: Plan, failed: Mapping[int, str]) -> tuple[Plan, list[LeftOut]]:
-    """Return a plan without the chunks that were given up, and their sources with the reason."""
-    given_up = [
-        LeftOut(source.key, SkipReason.CHUNK_FAILED.value, failed[chunk.index])
+    """Return a plan without the chunks that were given up, and their sources with the reason, a video once."""
+    reasons = {
+        source.key: failed[chunk.index]
         for chunk in plan.chunks
         if chunk.index in failed
         for source in chunk.sources
-    ]
+    }
+    given_up = [LeftOut(key, SkipReason.CHUNK_FAILED.value, why) for key, why in reasons.items()]
     left = replace(plan, chunks=tuple(chunk for chunk in plan.chunks if chunk.index not in failed))
     return left, given_up
 
@@ -246,7 +277,7 @@ def _gathered(
         gathered.projection.to_bytes(),
         media_type="application/octet-stream",
     )
-    return replace(gathered, skipped=(*gathered.skipped, *given_up))
+    return gathered.without(given_up)
 
 
 def _write(
@@ -349,16 +380,18 @@ def _numeric(columns: Sequence[NumericColumn | TextColumn]) -> list[NumericColum
 def _input_warnings(plan: Plan, gathered: Gathered) -> list[str]:
     skipped = gathered.skipped
     considered = plan.source_count + len(plan.expiring)
-    videos = sum(count for ending, count in plan.ignored.items() if kind_of(f"x{ending}") == "video")
     warnings = []
     if skipped:
         reasons = Counter(one.reason for one in skipped)
         listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-        warnings.append(f"Skipped: {len(skipped):,} of {considered:,} images ({listed}); see skipped.json.")
+        warnings.append(f"Skipped: {len(skipped):,} of {considered:,} sources ({listed}); see skipped.json.")
     if not gathered.samples.num_rows:
-        warnings.append("Every image that could be read is in the datapool already: nothing was selected.")
-    if videos:
-        warnings.append(f"Not read: {_counted(videos, 'video')}; this version selects images only.")
+        warnings.append("Every sample that could be read is in the datapool already: nothing was selected.")
+    if damaged := gathered.damaged:
+        warnings.append(
+            f"Read in part: {_counted(len(damaged), 'video')}, the first of them {damaged[0].source}"
+            f" ({damaged[0].detail}); see skipped.json."
+        )
     if unnamed := plan.ignored.get(NOT_UTF8, 0):
         warnings.append(f"Not read: {_counted(unnamed, 'file')} whose name is not UTF-8.")
     return warnings
@@ -380,7 +413,9 @@ def _counts(plan: Plan, gathered: Gathered, choice: Choice, *, asked: int, prese
         earlier=plan.earlier,
         skipped=dict(sorted(skipped.items())),
         read=read,
-        samples=read,
+        damaged=len(gathered.damaged),
+        samples=gathered.samples.num_rows + len(gathered.duplicates) + len(gathered.near_identical),
+        near_identical=len(gathered.near_identical),
         duplicates=len(gathered.duplicates),
         pool=gathered.samples.num_rows,
         dropped=gathered.samples.num_rows - candidates - choice.goals.protected_count,

@@ -91,7 +91,7 @@ def test_check__says_what_would_happen_and_writes_nothing(photos: Path, tmp_path
     assert framesift("run", document).returncode == 0
     after = json.loads(framesift("check", document, "--json").stdout)
     assert (after["sources_to_read"], after["chunks_done"]) == (0, after["chunks"])
-    assert "to read   0 images" in framesift("check", document).stdout
+    assert "to read   0 objects" in framesift("check", document).stdout
 
 
 def test_plan__says_what_chunk_needs(photos: Path, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_run__nothing_new_is_said_and_ends_well(photos: Path, tmp_path: Path) ->
     assert "Selected 6 of 30 samples." in framesift("run", path).stdout
     again = framesift("run", path)
     assert again.returncode == 0, again.stderr
-    assert again.stdout == "Nothing new: earlier jobs have finished with 30 images. Nothing was selected.\n"
+    assert again.stdout == "Nothing new: earlier jobs have finished with 30 objects. Nothing was selected.\n"
     as_json = json.loads(framesift("run", path, "--json").stdout)
     assert (as_json["state"], as_json["nothing_new"]) == ("done", True)
     assert "nothing new: a run ends at once, with an empty selection" in framesift("check", path).stdout

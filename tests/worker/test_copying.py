@@ -1,6 +1,7 @@
 """Copies of the selected sources."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,7 +36,8 @@ def test_copy_selected__numbers_by_pick_and_reports_what_changed(tmp_path: Path)
     (tmp_path / "in" / keys[0]).write_bytes(b"something else")
     events = Events()
     check_folder(tmp_path / "out", source=store)
-    copied = copy_selected([keys[1], keys[0]], sources, store=store, folder=tmp_path / "out", events=events)
+    outcome = SimpleNamespace(selected=(keys[1], keys[0]), sources=sources, frames={})
+    copied = copy_selected(outcome, SimpleNamespace(source=store), folder=tmp_path / "out", events=events)
     assert copied == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["1_00001.jpg"]
     assert b"not_copied" in events.log()

@@ -25,14 +25,19 @@ def sources(count: int, *, first: int = 0) -> list[Source]:
     return [Source(f"night/{number:06}.jpg", f"etag{number}", 10) for number in range(first, first + count)]
 
 
-def test_list_sources__keeps_images_and_counts_the_rest(tmp_path: Path) -> None:
+def test_list_sources__keeps_images_and_videos_and_counts_the_rest(tmp_path: Path) -> None:
     make_photos(tmp_path, 2)
     (tmp_path / "labels.json").write_text("{}")
     (tmp_path / "clip.mp4").write_text("")
     (tmp_path / "no_extension").write_bytes(b"x")
     listing = list_sources(LocalStore(tmp_path))
-    assert [source.key for source in listing.sources] == ["00000.jpg", "00001.jpg", "no_extension"]
-    assert listing.ignored == {".json": 1, ".mp4": 1}
+    assert [source.key for source in listing.sources] == [
+        "00000.jpg",
+        "00001.jpg",
+        "clip.mp4",
+        "no_extension",
+    ]
+    assert listing.ignored == {".json": 1}
 
 
 def test_list_sources__never_lists_its_own_folders(tmp_path: Path) -> None:
@@ -53,7 +58,9 @@ def test_list_sources__applies_relevant_names(tmp_path: Path) -> None:
 
 def test_list_sources__refuses_an_empty_input(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(JobRejected, match=r"datasource\.input: no images under .* \(only 1 \.txt\)"):
+    with pytest.raises(
+        JobRejected, match=r"datasource\.input: no images or videos under .* \(only 1 \.txt\)"
+    ):
         list_sources(LocalStore(tmp_path))
 
 

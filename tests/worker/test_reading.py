@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from jobs.blocks import Video
 from tests.photos import make_photos
+from worker.decoding import Decoding, open_decoding
 from worker.errors import StorageError
-from worker.media.decoders import Decoders
 from worker.media.images import DecodeRequest
 from worker.media.limits import Limits
 from worker.reading import Read, Reader, Wanted
 from worker.samples import Decoded, Skipped, SkipReason, Source
+from worker.settings import Settings
 from worker.storage.local import LocalStore
+from worker.video.reading import VideoReader
 
 LIMITS = Limits(max_object_bytes=100_000)
 REQUEST = DecodeRequest(measures=("width", "height"))
@@ -31,13 +34,21 @@ class Watched(LocalStore):
 
 
 @pytest.fixture(scope="module")
-def decoders() -> Iterator[Decoders]:
-    with Decoders(2, LIMITS) as running:
+def decoding() -> Iterator[Decoding]:
+    with open_decoding(Settings(decode_processes=2), LIMITS, threads=2) as running:
         yield running
 
 
-def reader(store: LocalStore, decoders: Decoders, *, inflight_bytes: int = 2**20) -> Reader:
-    return Reader(store, decoders, LIMITS, fetch_threads=4, inflight_bytes=inflight_bytes, lookahead=8)
+def reader(store: LocalStore, decoding: Decoding, *, inflight_bytes: int = 2**20) -> Reader:
+    return Reader(
+        store,
+        decoding.images,
+        LIMITS,
+        fetch_threads=4,
+        inflight_bytes=inflight_bytes,
+        lookahead=8,
+        videos=VideoReader(store, decoding.videos, Video(), decoding.processes),
+    )
 
 
 def wanted(store: LocalStore) -> list[Wanted[int]]:
@@ -51,10 +62,10 @@ def reasons(reads: list[Read[int]]) -> dict[str, SkipReason]:
     return {read.source.key: read.result.reason for read in reads if isinstance(read.result, Skipped)}
 
 
-def test_read__keeps_order_and_gives_one_result_a_source(tmp_path: Path, decoders: Decoders) -> None:
+def test_read__keeps_order_and_gives_one_result_a_source(tmp_path: Path, decoding: Decoding) -> None:
     keys = make_photos(tmp_path, 30)
     store = LocalStore(tmp_path)
-    reads = list(reader(store, decoders).read(wanted(store)))
+    reads = list(reader(store, decoding).read(wanted(store)))
     assert [read.source.key for read in reads] == keys
     assert [read.tag for read in reads] == list(range(30))
     assert all(
@@ -64,7 +75,7 @@ def test_read__keeps_order_and_gives_one_result_a_source(tmp_path: Path, decoder
     assert len({read.content for read in reads}) == 30
 
 
-def test_read__a_bad_source_costs_itself_only(tmp_path: Path, decoders: Decoders) -> None:
+def test_read__a_bad_source_costs_itself_only(tmp_path: Path, decoding: Decoding) -> None:
     make_photos(tmp_path, 3)
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "huge.jpg").write_bytes(b"x" * 100_001)
@@ -73,7 +84,7 @@ def test_read__a_bad_source_costs_itself_only(tmp_path: Path, decoders: Decoders
     listed = wanted(store)
     (tmp_path / "00000.jpg").unlink()
     (tmp_path / "00001.jpg").write_bytes(b"changed")
-    assert reasons(list(reader(store, decoders).read(listed))) == {
+    assert reasons(list(reader(store, decoding).read(listed))) == {
         "00000.jpg": SkipReason.MISSING,
         "00001.jpg": SkipReason.CHANGED,
         "empty.jpg": SkipReason.EMPTY,
@@ -82,20 +93,20 @@ def test_read__a_bad_source_costs_itself_only(tmp_path: Path, decoders: Decoders
     }
 
 
-def test_read__bodies_larger_than_the_budget_pass_one_at_a_time(tmp_path: Path, decoders: Decoders) -> None:
+def test_read__bodies_larger_than_the_budget_pass_one_at_a_time(tmp_path: Path, decoding: Decoding) -> None:
     make_photos(tmp_path, 10)
     store = LocalStore(tmp_path)
-    reads = list(reader(store, decoders, inflight_bytes=1).read(wanted(store)))
+    reads = list(reader(store, decoding, inflight_bytes=1).read(wanted(store)))
     assert not reasons(reads)
     assert len(reads) == 10
 
 
-def test_read__a_store_that_fails_ends_it_and_leaves_no_thread(tmp_path: Path, decoders: Decoders) -> None:
+def test_read__a_store_that_fails_ends_it_and_leaves_no_thread(tmp_path: Path, decoding: Decoding) -> None:
     make_photos(tmp_path, 20)
     store = Watched(tmp_path)
     listed = wanted(store)
     store.broken = True
     before = threading.active_count()
     with pytest.raises(StorageError, match="gone"):
-        list(reader(store, decoders).read(listed))
+        list(reader(store, decoding).read(listed))
     assert threading.active_count() <= before

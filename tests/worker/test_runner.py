@@ -231,7 +231,7 @@ def test_run__more_than_there_are_gives_all_and_says_so(photos: Path, tmp_path: 
     made = select(prepared(job(photos, tmp_path / "out", selection=selection(500, DIVERSITY))))
     assert len(set(made.findings.selected)) == 40
     skipped, warning = made.findings.content.warnings
-    assert skipped == "Skipped: 1 of 42 images (1 truncated); see skipped.json."
+    assert skipped == "Skipped: 1 of 42 sources (1 truncated); see skipped.json."
     assert warning == "500 samples were asked for, but only 40 can be picked: all of them were selected."
 
 

@@ -28,7 +28,7 @@ SEQUENCES = 200
 POINTS = 100
 BINS = 60
 FAULTS = 5
-_FRAME_NAME = r"(?s)^(.*)-(?:[0-9]+|pts-?[0-9]+)-([^-./]+)\.png$"
+_FRAME_NAME = r"(?s)^(.*)-(?:[0-9]+|ptsm?[0-9]+)-([^-./]+)\.png$"
 
 Rows = NDArray[np.int64]
 Counts = NDArray[np.int64]

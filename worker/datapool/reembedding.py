@@ -130,9 +130,17 @@ class _Run:
         new: dict[int, NDArray[np.float32]] = {}
         for origin, rows in by_origin.items():
             prepared = self._for(origin)
-            own = {members.members[row].source: row for row in rows}
-            for source, vector in self._vectors(prepared, [members.members[row] for row in rows], found):
-                new[own[source]] = vector
+            own = {members.members[row].identity.sample: row for row in rows}
+            told: dict[str, LeftOut] = {}
+            for name, vector in self._vectors(prepared, [members.members[row] for row in rows], told, found):
+                if name in own:
+                    new[own[name]] = vector
+            found.dropped += [
+                _dropped(member, prepared, told)
+                for row in rows
+                if row not in new
+                for member in [members.members[row]]
+            ]
         kept = np.array(sorted(new), np.int64)
         width = self._dimension()
         vectors = np.zeros((len(members.members), width), np.float32)
@@ -166,13 +174,16 @@ class _Run:
         return self._prepared[origin]
 
     def _vectors(
-        self, prepared: Prepared, members: list[Member], found: Reembedded
+        self, prepared: Prepared, members: list[Member], told: dict[str, LeftOut], found: Reembedded
     ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Yield the embeddings by source, computing the chunks that are missing; note what has none."""
+        """Yield the embeddings by name, computing the chunks that are missing; note in `told` why something has none.
+
+        Of a video, every frame is embedded.
+        """
         sources = sorted(
             {Source(one.source, one.etag, one.size) for one in members}, key=lambda one: one.key.encode()
         )
-        chunks = cut_into_chunks(sources, target=self.settings.chunk_sources)
+        chunks = cut_into_chunks(sources, target=self.settings.chunk_sources, video=prepared.video_text)
         job_id = new_job_id(canonical_json(prepared.job), self.now)
         device = prepared.on(choose_device(self.settings.device))
         work = [
@@ -187,11 +198,11 @@ class _Run:
                 for _ in compute(prepared, work, job_id, reader=reader, model=model):
                     pass
         for chunk in chunks:
-            yield from _of_chunk(prepared, chunk, job_id, found)
+            yield from _of_chunk(prepared, chunk, job_id, told)
 
 
 def _of_chunk(
-    prepared: Prepared, chunk: Chunk, job_id: str, found: Reembedded
+    prepared: Prepared, chunk: Chunk, job_id: str, told: dict[str, LeftOut]
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     facet = prepared.embedding_facet
     existing = {info.key for info in prepared.output.list(f"{CHUNKS}{chunk.digest}/")}
@@ -208,4 +219,13 @@ def _of_chunk(
         elif reason in _PASSING:
             raise JobFailed(f"{prepared.source.url}{name}: {reason}, {detail}; run this again")
         else:
-            found.dropped.append(LeftOut(prepared.source.url + name, reason, detail))
+            told[name] = LeftOut(prepared.source.url + name, reason, detail)
+
+
+def _dropped(member: Member, prepared: Prepared, told: Mapping[str, LeftOut]) -> LeftOut:
+    """Say why a sample has no new embedding: what was told of it, or of the video that it is a frame of."""
+    known = told.get(member.identity.sample) or told.get(member.source)
+    place = prepared.source.url + member.identity.sample
+    if known is not None:
+        return LeftOut(place, known.reason, known.detail)
+    return LeftOut(place, SkipReason.MISSING.value, "the video has no frame of this name")

@@ -46,4 +46,4 @@ def selected_members(
         for name, measure in MEASURES.by_name.items()
         if measure.numeric
     }
-    return Members(members, measures, gatherer.full(names))
+    return Members(members, measures, gatherer.full(names, sources))

@@ -7,6 +7,7 @@ selection, that the report.
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 
@@ -36,7 +37,7 @@ from worker.queued.recent import Recent
 from worker.queued.stored import Submission, failed_from
 from worker.queued.totals import skipped_totals
 from worker.queued.warm import Warm
-from worker.report import Ran, report
+from worker.report import Asked, Ran, report
 from worker.runner import compute, freeze, missing_work
 from worker.select import select
 from worker.settings import Settings
@@ -136,6 +137,8 @@ class Steps:
                 model = partial(self._warm.model, prepared, device)
                 (done,) = compute(prepared, work, job_id, reader=reader, model=model, check=lease.check)
             events.emit("chunk_done", index=index, skipped=done.skipped_count, worker=self._worker)
+            for key, traffic in done.traffic:
+                events.emit("video_read", source=key, **asdict(traffic))
             self._count(skipped_totals(done.skipped))
         seconds = time.monotonic() - began
 
@@ -208,7 +211,7 @@ class Steps:
                     self._settings.prices,
                 ),
                 reader=reader,
-                images=job.report.images,
+                asked=Asked.by(job),
                 seen=seen_set(job, prepared.source),
                 events=events,
                 log=lambda: log_of(self._records, job_id),

@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
 from worker.chunk import Embed
+from worker.decoding import Decoding, open_decoding
 from worker.device import Device, choose_device
-from worker.media.decoders import Decoders
 from worker.media.limits import Limits
 from worker.prepare import Prepared
 from worker.reading import Reader
@@ -22,7 +22,7 @@ class Warm:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._decoders: tuple[Limits, Decoders] | None = None
+        self._decoding: tuple[Limits, Decoding] | None = None
         self._open = ExitStack()
         self._model: tuple[object, Embed] | None = None
 
@@ -35,7 +35,7 @@ class Warm:
     def reader(self, prepared: Prepared) -> Iterator[Reader]:
         """Give a reader of the job's input; decoders that a failed step may have left busy are not used again."""
         try:
-            yield reader_of(prepared, self._decoders_for(prepared.limits))
+            yield reader_of(prepared, self._decoding_for(prepared.limits))
         except BaseException:
             self.close()
             raise
@@ -50,12 +50,12 @@ class Warm:
 
     def close(self) -> None:
         """End the decoding processes."""
-        self._decoders = None
+        self._decoding = None
         self._open.close()
 
-    def _decoders_for(self, limits: Limits) -> Decoders:
-        if self._decoders is None or self._decoders[0] != limits:
+    def _decoding_for(self, limits: Limits) -> Decoding:
+        if self._decoding is None or self._decoding[0] != limits:
             self.close()
-            processes = self._settings.decode_processes or self.device.threads
-            self._decoders = (limits, self._open.enter_context(Decoders(processes, limits)))
-        return self._decoders[1]
+            decoding = open_decoding(self._settings, limits, threads=self.device.threads)
+            self._decoding = (limits, self._open.enter_context(decoding))
+        return self._decoding[1]

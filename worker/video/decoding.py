@@ -122,10 +122,15 @@ class Decoding:
         )
 
     def _primed(self, decoder: "_Decoder", start: int) -> Iterator[VideoPacket]:
-        """Decode what comes before a key frame, whatever is wrong there, and return the packets from it on."""
-        supply = self._packets_from(start - 1)
+        """Decode what comes before a key frame, whatever is wrong there, and return the packets from it on.
+
+        The very first packet comes before all: a decoder that never saw a clean start accepts no other one.
+        """
         decoder.begin(start)
         decoder.primed = True
+        for packet in islice(self._packets_from(None), 1):
+            decoder.prime(packet)
+        supply = self._packets_from(start - 1)
         for packet in supply:
             self._progress()
             if packet.is_keyframe and packet.pts == start:
@@ -137,7 +142,8 @@ class Decoding:
         self, decoder: "_Decoder", supply: Iterator[VideoPacket], target: int, key_before: KeyBefore
     ) -> Iterator[VideoPacket]:
         key = key_before(target)
-        if decoder.key is not None and (key is None or key <= decoder.key):
+        reached = decoder.start if decoder.key is None else decoder.key
+        if reached is not None and (key is None or key <= reached):
             return supply
         found = self._packets_from(target)
         first = next(found, None)

@@ -116,7 +116,7 @@ class VideoDecoders:
         elif packets is None:
             yield from self._unplanned(store, source, header, pts, request, way="sought")
         else:
-            plan = plan_runs(packets, pts, indexed=header.container == "mp4", size=source.size)
+            plan = plan_runs(packets, pts, indexed=header.has_index, size=source.size)
             unknown = (_lost(one, _NO_SUCH_FRAME) for one in plan.unknown)
             planned = self._planned(store, source, header, plan, request)
             yield from merge(planned, unknown, key=_pts_of)

@@ -27,6 +27,11 @@ class Header:
     frames_promised: int | None
     timed: bool
 
+    @property
+    def has_index(self) -> bool:
+        """Whether the container lists every frame, so that the frames themselves need not be read to know them."""
+        return self.container == "mp4"
+
 
 @dataclass(frozen=True, slots=True)
 class Packets:
@@ -48,6 +53,17 @@ class Packets:
     def key_frames(self) -> NDArray[np.int64]:
         """Return the ascending pts of the displayed frames that decode without any other."""
         return np.unique(self.pts[self.shown & self.key])
+
+    def between(self, start: int | None, end: int | None) -> "Packets":
+        """Return those with start <= pts < end; None is no border."""
+        inside = np.ones(len(self.pts), np.bool_)
+        if start is not None:
+            inside &= self.pts >= start
+        if end is not None:
+            inside &= self.pts < end
+        return Packets(
+            self.pts[inside], self.key[inside], self.shown[inside], self.pos[inside], self.size[inside]
+        )
 
 
 @dataclass(frozen=True, slots=True)

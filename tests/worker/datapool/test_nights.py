@@ -148,7 +148,7 @@ def test_nights__a_kept_sample_that_is_listed_again_is_a_duplicate(tmp_path: Pat
     pick = before.findings.selected[0]
     (second / "again.jpg").write_bytes((first / pick).read_bytes())
     made = finished(text(second, tmp_path / "out"))
-    assert ("again.jpg", "duplicate", f"the same bytes as {first}/{pick}") in skipped(made)
+    assert ("again.jpg", "duplicate", f"the same content as {first}/{pick}") in skipped(made)
     assert made.findings.counts.pool == 12
     assert len(addresses(tmp_path / "out")) == 8
 
@@ -159,7 +159,8 @@ def test_nights__an_input_that_is_kept_already_ends_with_nothing_selected(tmp_pa
     outcome = run_job(text(night, tmp_path / "out", n=5))
     assert outcome.selected == ()
     assert (
-        "Every image that could be read is in the datapool already: nothing was selected." in outcome.warnings
+        "Every sample that could be read is in the datapool already: nothing was selected."
+        in outcome.warnings
     )
     assert len(addresses(tmp_path / "out")) == 5
 
