@@ -17,7 +17,7 @@ def in_one_line(status: JobStatus) -> str:
         if status.chunks.failed:
             parts.append(f"{status.chunks.failed:,} failed")
     if status.images_per_s and status.stage == "embed":
-        parts.append(f"{status.images_per_s:,.1f} images/s by {status.workers}")
+        parts.append(f"{status.images_per_s:,.1f} sources/s by {status.workers}")
     if status.eta_s is not None:
         parts.append(f"{_duration(status.eta_s)} left")
     if status.waits_for:
@@ -38,13 +38,13 @@ def in_lines(status: JobStatus) -> list[str]:
         "chunks": f"{chunks.done:,} of {chunks.total:,} done, {chunks.in_flight:,} in flight, {chunks.failed:,} failed"
         if chunks
         else None,
-        "images": f"{status.images_read:,} of {status.images_to_read:,} read"
+        "sources": f"{status.images_read:,} of {status.images_to_read:,} read"
         if status.images_to_read is not None
         else None,
-        "rate": f"{status.images_per_s:,.1f} images/s by {status.workers} worker{'s' * (status.workers != 1)}"
+        "rate": f"{status.images_per_s:,.1f} sources/s by {status.workers} worker{'s' * (status.workers != 1)}"
         if status.images_per_s
         else None,
-        "slowest": f"{slowest.worker}, {slowest.images_per_s:,.1f} images/s" if slowest else None,
+        "slowest": f"{slowest.worker}, {slowest.images_per_s:,.1f} sources/s" if slowest else None,
         "left": _duration(status.eta_s) if status.eta_s is not None else None,
         "key": status.idempotency_key,
         "schedule": status.schedule,

@@ -62,7 +62,7 @@ class Counts(Fact):
         description="samples that the selection looked at: samples - near_identical - duplicates"
     )
     dropped: Count = Field(
-        description="samples of the pool outside a threshold, or without a value that a strategy needs"
+        description="samples of the pool outside a threshold, without a value that a strategy needs, or in no whole sequence"
     )
     protected: Count = Field(default=0, description="further samples too near to a protected one")
     candidates: Count = Field(description="samples that could be picked: pool - dropped - protected")

@@ -303,18 +303,19 @@ def _nothing_new(made: NothingNew) -> Outcome:
 def _embed(
     prepared: Prepared, plan: Plan, job_id: str, *, reader: Reader, device: Device, events: Events
 ) -> int:
-    """Compute what is missing; return the number of sources that were read."""
+    """Compute what is missing; return the number of samples that were made."""
     work = missing_work(prepared, plan.chunks, job_id)
     total = sum(len(item.chunk.sources) for item in work)
     events.emit("chunks", total=len(plan.chunks), missing=len(work), sources_to_read=total)
-    done = 0
+    done = samples = 0
     events.progress("embed", done, total)
     for finished in compute(
         prepared, work, job_id, reader=reader, model=lambda: load_model(prepared, device)
     ):
         done += len(finished.chunk.sources)
+        samples += finished.samples
         events.progress("embed", done, total)
         events.emit("chunk_done", index=finished.chunk.index, skipped=finished.skipped_count)
         for key, traffic in finished.traffic:
             events.emit("video_read", source=key, **asdict(traffic))
-    return total
+    return samples

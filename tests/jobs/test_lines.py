@@ -27,7 +27,9 @@ def status(**facts: object) -> JobStatus:
 
 
 def test_in_one_line() -> None:
-    assert in_one_line(status()) == "embed, 300 of 1,200 chunks, 1 failed, 64.0 images/s by 4, 1 h 0 min left"
+    assert (
+        in_one_line(status()) == "embed, 300 of 1,200 chunks, 1 failed, 64.0 sources/s by 4, 1 h 0 min left"
+    )
     waiting = status(
         state="submitted", stage="plan", chunks=None, eta_s=None, waits_for="a worker with a GPU"
     )
@@ -38,7 +40,7 @@ def test_in_one_line() -> None:
 
 def test_in_lines__tells_what_is_known_and_nothing_else() -> None:
     told = in_lines(status())
-    assert "slowest    b:1, 11.2 images/s" in told
+    assert "slowest    b:1, 11.2 sources/s" in told
     assert "chunks     300 of 1,200 done, 16 in flight, 1 failed" in told
     assert "left       1 h 0 min" in told
     assert not [line for line in told if line.startswith(("results", "why", "ended", "key"))]

@@ -162,7 +162,7 @@ def _nearest(curve: BudgetCurve, share: float) -> int:
 
 def _how(curve: BudgetCurve, *, with_datapool: bool) -> str:
     text = (
-        "The first picks of a selection are a selection: without quotas, groups and ranges of sums the very one that a "
+        "The first picks of a selection are a selection: without quotas, groups, sequences, gaps and ranges of sums the very one that a "
         f"smaller budget gives. Random: {curve.draws} draws, each cut after as many samples; band: the middle 95 % of them."
     )
     if with_datapool:

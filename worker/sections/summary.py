@@ -90,7 +90,7 @@ def _drawn(baseline: Baseline, *, with_datapool: bool) -> tuple[Block, ...]:
 def _how(baseline: Baseline, *, with_datapool: bool) -> str:
     text = (
         f"Each of the {baseline.draws} draws takes as many samples as the selection, uniformly from the same "
-        "candidates, with the job's seed."
+        "candidates (whole sequences, where sequences were selected), with the job's seed."
     )
     if with_datapool:
         text += " The draws and the selection are all measured together with the datapool."
