@@ -20,7 +20,7 @@ from worker.storage.connect import connect
 from worker.storage.store import ObjectStore
 from worker.supported import refuse_unsupported
 from worker.variants import EMBEDDERS, MEASURES, measure_keys
-from worker.video.reading import VIDEO_VERSION
+from worker.video.sampling import VIDEO_VERSION
 
 
 @dataclass(frozen=True, slots=True)

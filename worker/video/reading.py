@@ -24,9 +24,6 @@ from worker.video.segments import marks, whole
 T = TypeVar("T")
 Pts = NDArray[np.int64]
 
-VIDEO_VERSION = 1
-"""Grows with every change of which frames are samples, and of their order and names."""
-
 RUN_FRAMES = 48
 """Sampled frames that one process decodes in one go, about: those of whole groups of pictures."""
 
@@ -92,10 +89,19 @@ class VideoReader:
             item = run.item
             if frame is not None:
                 yield item.wanted, scene.frame(item, frame)
-            elif isinstance(item.scan, Skipped):
-                yield item.wanted, item.scan
             else:
-                yield item.wanted, _end(item, item.scan, self.decoders.traffic(item.wanted.source))
+                yield item.wanted, self._ended(item)
+
+    def _ended(self, item: "_Item[T]") -> Skipped | VideoEnd:
+        """Return how a video, or segment, ended; after the last segment nothing more is kept of it."""
+        source, scan = item.wanted.source, item.scan
+        traffic = self.decoders.traffic(source)
+        if source.segment is None or source.segment.end is None:
+            self.decoders.forget(source)
+        if isinstance(scan, Skipped):
+            return scan
+        header = scan.header
+        return VideoEnd(item.segment.frames, header.duration_s, header.timed, scan.faults, traffic)
 
     def frames(
         self, wanted: Sequence[tuple[Source, int, Sequence[int]]], request: DecodeRequest
@@ -231,8 +237,3 @@ class _Scene:
             content=frame.content,
             result=result,
         )
-
-
-def _end(item: _Item[T], scan: Scan, traffic: Traffic) -> VideoEnd:
-    header = scan.header
-    return VideoEnd(item.segment.frames, header.duration_s, header.timed, scan.faults, traffic)

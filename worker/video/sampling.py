@@ -11,6 +11,9 @@ from worker.video.scanned import Packets
 
 Pts = NDArray[np.int64]
 
+VIDEO_VERSION = 1
+"""Grows with every change of which frames are samples, and of their order and names."""
+
 _FINEST_RATE = 1_000_000
 
 
