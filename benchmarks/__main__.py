@@ -18,6 +18,7 @@ BENCHMARKS = {
     "interval": ["--quick"],
     "coresets": ["--quick"],
     "pipeline": ["--quick"],
+    "videos": ["--quick"],
     "memory": ["100000", "32", "100"],
 }
 """Each with the arguments that make it a smoke run."""

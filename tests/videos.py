@@ -168,6 +168,18 @@ def flipped_bits(body: bytes, places: Sequence[int]) -> bytes:
     return bytes(damaged)
 
 
+def padded(body: bytes, padding_bytes: int) -> bytes:
+    """Return an MP4 whose index comes last with so many bytes between its first box and its media."""
+    first = next(boxes(body))[2]
+    longer = bytearray(body)
+    at = body.find(b"stco")
+    for place in range(int.from_bytes(body[at + 8 : at + 12], "big")):
+        entry = np.s_[at + 12 + 4 * place : at + 16 + 4 * place]
+        longer[entry] = (int.from_bytes(body[entry], "big") + padding_bytes).to_bytes(4, "big")
+    padding = padding_bytes.to_bytes(4, "big") + b"free" + bytes(padding_bytes - 8)
+    return bytes(longer[:first]) + padding + bytes(longer[first:])
+
+
 def boxes(body: bytes) -> Iterator[tuple[str, int, int]]:
     """Yield the top-level boxes of an MP4: kind, start and stop."""
     at = 0

@@ -92,7 +92,8 @@ class FramePicture:
         """BLAKE2b-128 of what is visible: pixel format, size, display matrix and the planes, in hex."""
         digest = blake2b(digest_size=16)
         frame = self._frame
-        digest.update(f"{frame.format.name} {frame.width} {frame.height} {self._transpose}".encode())
+        turned = "upright" if self._transpose is None else int(self._transpose)
+        digest.update(f"{frame.format.name} {frame.width} {frame.height} {turned}".encode())
         for index in range(len(frame.planes)):
             digest.update(_visible(frame, index))
         return digest.hexdigest()

@@ -172,10 +172,10 @@ class VideoDecoders:
     ) -> Iterator[Frame | Skipped]:
         """Yield what one process gives, and at last why it gives no more if it ended before its time."""
         whole = {**question, "kind": "frames", "request": request.model_dump()}
-        with self._asked(store, source, whole, stream=header.stream) as (child, reader):
+        with self._talk(store, source) as (child, reader):
             if plan is not None:
                 reader.expect(plan.spans)
-            for message, blob in self._conversation(child, reader):
+            for message, blob in self._conversation(child, reader, whole, source, stream=header.stream):
                 if isinstance(message, Skipped):
                     yield message
                 elif message["kind"] == "frame":
@@ -191,74 +191,73 @@ class VideoDecoders:
             return Skipped(SkipReason.TOO_MANY_BYTES, detail)
         stream = source.segment.stream if source.segment else None
         answer: tuple[Message, bytearray] | Skipped | None = None
-        with self._asked(store, source, question, stream=stream) as (child, reader):
-            for message, blob in self._conversation(child, reader):
+        with self._talk(store, source) as (child, reader):
+            for message, blob in self._conversation(child, reader, question, source, stream=stream):
                 answer = message if isinstance(message, Skipped) else (message, blob)
         assert answer is not None  # noqa: S101  # there is one, or the reason why there is none
         return answer
 
     @contextmanager
-    def _asked(
-        self, store: ObjectStore, source: Source, question: Message, *, stream: int | None
-    ) -> Iterator[tuple[Child, RangeReader]]:
-        """Put a question to a process, which is ended should it not be answered to the end."""
+    def _talk(self, store: ObjectStore, source: Source) -> Iterator[tuple[Child, RangeReader]]:
+        """Take a process and a reader for it; the process is ended should it not be heard to the end."""
         name = to_json({"url": store.url, "key": source.key, "etag": source.etag}).decode()
-        video = {"name": name, "size": source.size, "stream": stream}
         with self._ranges.reader(store, source) as reader, self._children.one(name) as child:
             child.keeps = name
-            child.send(to_json({**question, "video": video}), timeout_s=self._limits.decode_timeout_s)
             yield child, reader
 
     def _conversation(
-        self, child: Child, reader: RangeReader
+        self, child: Child, reader: RangeReader, question: Message, source: Source, *, stream: int | None
     ) -> Iterator[tuple[Message | Skipped, bytearray]]:
-        """Yield what a process says until it is done, and serve it the bytes that it needs."""
+        """Put a question, yield what the process says, and at last why it says no more if it did not say all."""
         timeout_s = self._limits.decode_timeout_s
-        left_s = timeout_s
-        while True:
-            began = monotonic()
-            try:
-                answer = child.receive(timeout_s=left_s)
-            except TimeoutError:
-                child.kill()
-                detail = f"nothing decoded within {timeout_s:g} s"
-                yield Skipped(SkipReason.DECODE_TIMEOUT, detail), bytearray()
-                return
-            left_s = max(0.0, left_s - (monotonic() - began))
-            if answer is None:
-                yield child.death(), bytearray()
-                return
-            message = parsed(answer[0])
-            match message["kind"]:
-                case "need":
-                    refusal = self._serve(child, reader, message)
-                    if refusal is not None:
-                        child.kill()
-                        yield refusal, bytearray()
-                        return
-                    continue
-                case "whole":
-                    reader.expect_all()
-                case "skipped":
-                    yield Skipped(SkipReason(message["reason"]), message["detail"]), bytearray()
-                case "done":
-                    return
-                case "alive":
-                    pass
-                case _:
-                    yield message, answer[1]
-            left_s = timeout_s
-
-    def _serve(self, child: Child, reader: RangeReader, need: Message) -> Skipped | None:
-        """Send bytes; return why there are none where the object is not there any more."""
+        video = {"name": child.keeps, "size": source.size, "stream": stream}
         try:
-            body = reader.read(need["start"], need["count"])
+            child.send(to_json({**question, "video": video}), timeout_s=timeout_s)
+            yield from _heard(child, reader, timeout_s=timeout_s)
+            return
+        except TimeoutError:
+            why = Skipped(SkipReason.DECODE_TIMEOUT, f"nothing decoded within {timeout_s:g} s")
         except ObjectMissing:
-            return Skipped(SkipReason.MISSING, "gone since it was listed")
+            why = Skipped(SkipReason.MISSING, "gone since it was listed")
         except ObjectChanged:
-            return Skipped(SkipReason.CHANGED, "changed since it was listed")
-        child.send(b"{}", body, timeout_s=self._limits.decode_timeout_s)
-        return None
+            why = Skipped(SkipReason.CHANGED, "changed since it was listed")
+        child.kill()
+        yield why, bytearray()
+
+
+def _heard(
+    child: Child, reader: RangeReader, *, timeout_s: float
+) -> Iterator[tuple[Message | Skipped, bytearray]]:
+    """Yield what a process says until it is done or dead, and serve it the bytes that it needs.
+
+    Raises:
+        TimeoutError: it did not come forward. To read is not to come forward, and waiting for bytes does not count.
+        StorageError: the bytes cannot be had.
+    """
+    left_s = timeout_s
+    while True:
+        began = monotonic()
+        answer = child.receive(timeout_s=left_s)
+        left_s = max(0.0, left_s - (monotonic() - began))
+        if answer is None:
+            yield child.death(), bytearray()
+            return
+        message = parsed(answer[0])
+        if message["kind"] == "need":
+            child.send(b"{}", reader.read(message["start"], message["count"]), timeout_s=timeout_s)
+            continue
+        left_s = timeout_s
+        match message["kind"]:
+            case "done":
+                return
+            case "alive":
+                pass
+            case "whole":
+                reader.expect_all()
+            case "skipped":
+                yield Skipped(SkipReason(message["reason"]), message["detail"]), bytearray()
+            case _:
+                yield message, answer[1]
 
 
 _NO_SUCH_FRAME = Skipped(SkipReason.CORRUPT, "no frame with this timestamp was found in the file")

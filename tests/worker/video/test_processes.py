@@ -16,13 +16,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.videos import Clip, make, make_streams, shown_index
+from tests.servers import S3Server, client_of
+from tests.videos import Clip, make, make_streams, padded, shown_index
 from tests.worker.video.conftest import Put
 from worker.media.images import DecodeRequest
 from worker.media.limits import Limits
 from worker.media.preprocessing import Preprocessing
 from worker.samples import Decoded, Segment, Skipped, SkipReason, Source
 from worker.storage.local import LocalStore
+from worker.storage.s3 import S3Store
+from worker.storage.store import ObjectStore
 from worker.video.processes import VideoDecoders
 from worker.video.scanned import Frame, KeyFrames, Packets, Scan
 
@@ -77,7 +80,7 @@ def body_of(name: str) -> bytes:
     return make((TIMED | UNTIMED)[name])
 
 
-def scanned(decoders: VideoDecoders, store: LocalStore, source: Source) -> Scan:
+def scanned(decoders: VideoDecoders, store: ObjectStore, source: Source) -> Scan:
     scan = decoders.scan(store, source)
     assert isinstance(scan, Scan), scan
     return scan
@@ -85,7 +88,7 @@ def scanned(decoders: VideoDecoders, store: LocalStore, source: Source) -> Scan:
 
 def frames(
     decoders: VideoDecoders,
-    store: LocalStore,
+    store: ObjectStore,
     source: Source,
     scan: Scan,
     pts: Sequence[int],
@@ -388,3 +391,64 @@ def test_exit__leaves_no_process_behind(store: LocalStore, put: Put) -> None:
         pid = child.pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def large() -> bytes:
+    """A movie of 2 MB whose index comes last, each frame a key frame."""
+    return make(Clip(form="mov", codec="mjpeg", pixel_format="yuvj420p", frames=200, size=(1280, 960)))
+
+
+@pytest.mark.parametrize("kind", ["moto", "nanio"])
+def test_reads__little_of_a_bucket_and_told(
+    decoders: VideoDecoders, large: bytes, kind: str, request: pytest.FixtureRequest
+) -> None:
+    server: S3Server = request.getfixturevalue(kind)
+    store = S3Store(server.make_bucket(f"videos-{kind}"), "", client_of(server))
+    store.put("large.mov", padded(large, 16 * 2**20), media_type="video/quicktime")
+    found = store.head("large.mov")
+    assert found is not None
+    source = Source(found.key, found.etag, found.size)
+    scan = scanned(decoders, store, source)
+    scanning = decoders.traffic(source)
+    assert len(scan.packets.displayed()) == 200
+    assert scanning.bytes_read == store.usage.bytes_read < 400_000
+    assert scanning.requests == store.usage.requests["GET"] <= 6
+    pts = scan.packets.displayed()[::60].tolist()
+    some = frames(decoders, store, source, scan, pts, scan.packets)
+    assert [index_of(frame) for frame in some] == [0, 60, 120, 180]
+    sizes = scan.packets.size[np.isin(scan.packets.pts, pts)]
+    read = decoders.traffic(source).bytes_read - scanning.bytes_read
+    assert read <= sizes.sum() + 65536
+    decoders.forget(source)
+    assert decoders.traffic(source).bytes_read == 0
+
+
+def test_reads__most_of_it_at_once(
+    decoders: VideoDecoders, store: LocalStore, put: Put, large: bytes
+) -> None:
+    source = put("large.mov", large)
+    scan = scanned(decoders, store, source)
+    pts = scan.packets.displayed()[::2].tolist()
+    assert len(frames(decoders, store, source, scan, pts, scan.packets)) == 100
+    traffic = decoders.traffic(source)
+    assert traffic.way == "whole"
+    assert traffic.bytes_read <= source.size + 400_000
+
+
+def test_frames__of_an_object_that_is_replaced_meanwhile(
+    decoders: VideoDecoders, moto: S3Server, large: bytes
+) -> None:
+    store = S3Store(moto.make_bucket("replaced"), "", client_of(moto))
+    store.put("a.mov", large, media_type="video/quicktime")
+    found = store.head("a.mov")
+    assert found is not None
+    source = Source(found.key, found.etag, found.size)
+    scan = scanned(decoders, store, source)
+    pts = scan.packets.displayed()[::60].tolist()
+    store.put("a.mov", large[:-1] + b"x", media_type="video/quicktime")
+    results = [
+        f.result for f in decoders.frames(store, source, scan.header, pts, PIXELS, packets=scan.packets)
+    ]
+    assert len(results) == len(pts)
+    assert results[-1] == Skipped(SkipReason.CHANGED, "changed since it was listed")
