@@ -233,6 +233,20 @@ def test_frames__a_timestamp_between_two_frames_is_nobodys(
         assert isinstance(between.result, Skipped)
 
 
+def test_frames__sought_by_a_new_process_are_those_of_a_whole_decode(
+    decoders: VideoDecoders, store: LocalStore, put: Put
+) -> None:
+    source = put("open.mp4", make(Clip(frames=60, gop=20, b_frames=3, options={"x264-params": "open-gop=1"})))
+    found = scanned(decoders, store, source)
+    everything = found.packets.displayed().tolist()
+    whole = {frame.pts: frame for frame in frames(decoders, store, source, found, everything, None)}
+    for start in (20, 40):
+        wanted = found.packets.displayed()[[start + 5, start + 12]].tolist()
+        with VideoDecoders(1, Limits(), cache_bytes=2**25) as new:
+            sought = list(new.frames(store, source, found.header, wanted, PIXELS, packets=None))
+        assert [frame.content for frame in sought] == [whole[pts].content for pts in wanted]
+
+
 def test_frames__may_be_closed_early(decoders: VideoDecoders, store: LocalStore, put: Put) -> None:
     source = put("a.mp4", body_of("h264.mp4"))
     scan = scanned(decoders, store, source)
