@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.photos import make_photos
+from tests.servers import S3Server, client_of
 from tests.videos import Clip, make, shown_index
 from tests.worker.runs import DIVERSITY, artefact, job, prepared, run_job, select, timeless
 from worker.errors import JobFailed
@@ -255,3 +256,25 @@ def test_a_name_that_an_image_has_already__stays_the_image(tmp_path: Path) -> No
     assert samples(made)["sample"].to_pylist().count("a-03-mp4.png") == 1
     assert 3 not in frames(made)["a.mp4"]
     assert left_out(made)["a.mp4"][0] == "name_taken"
+
+
+def test_over_s3__gives_what_the_folder_gives(
+    moto: S3Server, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.plan.PLANNED_BYTES", 1)
+    monkeypatch.setattr("worker.video.segments.SEGMENT_S", 1)
+    for name, value in moto.environment().items():
+        monkeypatch.setenv(name, value)
+    source, output = moto.make_bucket("videos-in"), moto.make_bucket("videos-out")
+    client = client_of(moto)
+    for path in videos.rglob("*"):
+        if path.is_file():
+            key = f"x/{path.relative_to(videos)}"
+            client.put_object(Bucket=source, Key=key, Body=path.read_bytes())
+    changes = {"video": {"sampling": {"fps": 5}}}
+    remote = select(prepared(job(f"s3://{source}/x/", f"s3://{output}/y/", **changes)))
+    local = select(prepared(job(videos, tmp_path / "out", **changes)))
+    for name in ("selected.txt", "skipped.json", "sequence_information.json"):
+        assert artefact(remote, name) == artefact(local, name)
+    kept = ["sample", "pts", "frame_index", "content", "sharpness"]
+    assert samples(remote).select(kept).equals(samples(local).select(kept))
