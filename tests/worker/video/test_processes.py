@@ -148,7 +148,10 @@ def test_frames__each_is_the_one_that_was_asked_for(
     assert np.abs((seconds - seconds[0]) - (expected - expected[0])).max() < 0.0015
 
 
-@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="needs ffprobe")
+@pytest.mark.skipif(
+    shutil.which("ffprobe") is None and not os.environ.get("FRAMESIFT_TEST_NO_SKIP"),
+    reason="ffprobe is not installed",
+)
 @pytest.mark.parametrize("name", [name for name in TIMED if "edit list" not in name])
 def test_scan__timestamps_are_those_of_ffprobe(
     decoders: VideoDecoders, store: LocalStore, put: Put, name: str
