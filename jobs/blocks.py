@@ -1,13 +1,14 @@
 """The optional blocks of a selection job, beside the selection itself."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from jobs.contract import Contract, Flag, Number, Whole, refusal
+from jobs.contract import Contract, Flag, Number, Whole, refusal, shown
 from jobs.datasource import Location
 from jobs.names import JobName
 
@@ -54,7 +55,7 @@ class Sampling(Contract):
     )
     fps: Number | None = Field(
         default=None,
-        gt=0,
+        ge=1e-5,
         le=1000,
         description="so many a second: the frame that is displayed at each moment",
     )
@@ -65,7 +66,11 @@ class Sampling(Contract):
     @model_validator(mode="before")
     @classmethod
     def _word_alone(cls, given: Any) -> Any:
-        return {"frames": given} if isinstance(given, str) else given
+        if isinstance(given, str):
+            return {"frames": given}
+        if not isinstance(given, Mapping | cls):
+            raise refusal(f"should be all, keyframes, {{fps}} or {{every}} (got {shown(given)})")
+        return given
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Sampling":

@@ -12,11 +12,15 @@ from worker.publish import Artefact
 
 
 class FrameAddress(Fact):
-    """Which frame a sample is: a video's key, the number of its stream, and a timestamp in units of its time base."""
+    """Which frame a sample is: a video's key, the number of its stream, and a timestamp in units of its time base.
+
+    `is_sought` is False where the timestamp alone does not lead to the frame: then the video has to be scanned first.
+    """
 
     source: str
     stream: int
     pts: int
+    is_sought: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from worker.findings import FrameAddress
 from worker.media.images import DecodeRequest, ImageFormat
 from worker.publish import Results
 from worker.samples import Decoded, Skipped, Source
-from worker.video.reading import VideoReader
+from worker.video.reading import VideoReader, WantedFrames
 
 FOLDER = "frames/"
 MEDIA_TYPES: Mapping[ImageFormat, str] = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
@@ -31,7 +31,11 @@ def read_frames(
     for name in names:
         if (at := addresses.get(name)) is not None:
             by_video[at.source, at.stream][at.pts] = name
-    wanted = [(sources[key], stream, sorted(of_pts)) for (key, stream), of_pts in sorted(by_video.items())]
+    scanned = {at.source for at in addresses.values() if not at.is_sought}
+    wanted = [
+        WantedFrames(sources[key], stream, sorted(of_pts), is_scanned=key in scanned)
+        for (key, stream), of_pts in sorted(by_video.items())
+    ]
     for source, stream, frame in videos.frames(wanted, request):
         yield by_video[source.key, stream][frame.pts], frame.result
 

@@ -185,7 +185,9 @@ def _addresses(gathered: Gathered, names: Collection[str]) -> dict[str, FrameAdd
     frames = asked.filter(pc.is_valid(asked["pts"]))
     columns = (frames[name].to_pylist() for name in ("sample", "source", "stream", "pts"))
     return {
-        name: FrameAddress(source=source, stream=stream, pts=pts)
+        name: FrameAddress(
+            source=source, stream=stream, pts=pts, is_sought=gathered.videos[source].has_good_times
+        )
         for name, source, stream, pts in zip(*columns, strict=True)
     }
 

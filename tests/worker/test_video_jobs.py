@@ -278,3 +278,25 @@ def test_over_s3__gives_what_the_folder_gives(
         assert artefact(remote, name) == artefact(local, name)
     kept = ["sample", "pts", "frame_index", "content", "sharpness"]
     assert samples(remote).select(kept).equals(samples(local).select(kept))
+
+
+def test_frames_as_images__are_those_of_streams_without_usable_timestamps_too(tmp_path: Path) -> None:
+    folder = put(
+        tmp_path / "in",
+        a__avi=Clip(form="avi", codec="mpeg4", b_frames=2, frames=30),
+        b__mpg=Clip(form="mpeg", codec="mpeg2video", b_frames=2, frames=30, rate=25, first_index=100),
+        c__h264=Clip(form="h264", frames=30, first_index=200),
+    )
+    document = job(
+        folder,
+        tmp_path / "out",
+        video={"sampling": {"every": 4}, "output_image_format": "png"},
+        selection={"n_samples": 24, "strategies": ALL},
+    )
+    result = Path(run_job(document).result_url)
+    written = sorted(path.name for path in (result / "frames").iterdir())
+    assert len(written) == 24
+    first = {"a": 0, "b": 100, "c": 200}
+    for name in written:
+        with Image.open(result / "frames" / name) as image:
+            assert shown_index(np.asarray(image)) == int(name.split("-")[1]) + first[name[0]]

@@ -93,6 +93,12 @@ class Children:
     def _replaced(self, dead: "Child | None") -> "Child":
         if dead is not None:
             dead.close()
+        try:
+            return self._started()
+        except JobFailed:  # what kills one at its start may be gone a moment later
+            return self._started()
+
+    def _started(self) -> "Child":
         child = self._starter.submit(Child, self._limits, self._command).result()
         child.await_ready()
         return child

@@ -175,7 +175,7 @@ class _Videos:
     def _found(self, held: _Held, decoding: Decoding, question: Message) -> Iterator[Frame]:
         match question["way"]:
             case "planned":
-                return decoding.planned(runs_from(question["runs"]))
+                return decoding.planned(runs_from(question["runs"]), linear=question["linear"])
             case "counted":
                 return decoding.counted(question["pts"])
             case _:

@@ -49,18 +49,18 @@ class Decoding:
         self._scalers = Scalers()
         self._waiting: deque[int] = deque()
 
-    def planned(self, runs: Sequence[Run]) -> Iterator[Frame]:
-        """Yield the frames that runs name, in their order."""
+    def planned(self, runs: Sequence[Run], *, linear: bool = False) -> Iterator[Frame]:
+        """Yield the frames that runs name, in their order; `linear`: without any seek, from the beginning of the file."""
         decoder = _Decoder(self._opened)
-        supply: Iterator[VideoPacket] = iter(())
+        supply: Iterator[VideoPacket] = self._packets_from(None) if linear else iter(())
         for run, after in zip(runs, [*runs[1:], None], strict=True):
             if decoder.broken is not None or not run.follows:
                 yield from self._lost(decoder.broken or _NO_PICTURE)
-                supply = self._reached(supply, run)
+                supply = self._reached(supply, run, linear=linear)
                 decoder.begin(run.start)
             self._waiting.extend(run.targets)
             yield from self._run(decoder, supply, run)
-            if self._may_be_uncut(decoder):
+            if not linear and self._may_be_uncut(decoder):
                 supply = self._primed(decoder, run.start)
                 yield from self._run(decoder, supply, run)
             if after is None or not after.follows:
@@ -161,10 +161,10 @@ class Decoding:
                 return chain([packet], supply), packet.pts
         return iter(()), None
 
-    def _reached(self, supply: Iterator[VideoPacket], run: Run) -> Iterator[VideoPacket]:
+    def _reached(self, supply: Iterator[VideoPacket], run: Run, *, linear: bool) -> Iterator[VideoPacket]:
         """Return the packets from the start of a run on, by reading on or by seeking."""
-        first = self._skipped_to(supply, run.start) if run.near else None
-        if first is None:
+        first = self._skipped_to(supply, run.start) if run.near or linear else None
+        if first is None and not linear:
             supply = self._packets_from(run.start)
             first = self._skipped_to(supply, run.start)
         return iter(()) if first is None else chain([first], supply)
@@ -256,6 +256,8 @@ class _Decoder:
         self.front: int | None = None
         self.key: int | None = None
         self.last_fed: int | None = None
+        self._has_led_in = False
+        """Whether a frame after the start was fed: those before it come first, if there are any."""
 
     def begin(self, start: int | None) -> None:
         """Forget everything, to be fed from a key packet on."""
@@ -265,6 +267,7 @@ class _Decoder:
         self.hidden, self.broken, self.primed = frozenset(), None, False
         self.start = self.front = start
         self.key = self.last_fed = None
+        self._has_led_in = False
 
     def fed(self, packet: VideoPacket) -> Iterator[Picture]:
         """Yield the frames that come out as a packet goes in; where it is damaged those before it, and `broken` is set."""
@@ -310,7 +313,8 @@ class _Decoder:
         """Tell what is displayed before the key frame where this began: it is predicted from what was not decoded."""
         if self._counts or self.primed or self.start is None or pts is None:
             return False
-        return pts < self.start
+        self._has_led_in = self._has_led_in or pts > self.start
+        return pts < self.start and not self._has_led_in
 
     def _is_awaited(self, packet: VideoPacket, pts: int) -> bool:
         if packet.is_discard or (self._is_vp8 and not is_shown_vp8(packet)):

@@ -91,7 +91,7 @@ def open_video(file: File, limits: Limits, *, stream: int | None) -> Opened:
     # FFmpeg's parsers overrule the key frames of an MP4's index by what they find in the frames.
     options = {**_CLOSED, "fflags": "noparse"} if is_mp4(head) else _CLOSED
     try:
-        container = av.open(file, "r", options=options, io_open=_refuse)
+        container = av.open(file, "r", options=options, io_open=_refuse, metadata_errors="ignore")
     except FFmpegError as error:
         raise _unreadable(error, file, head) from error
     try:
@@ -115,7 +115,7 @@ def open_index(file: File, *, stream: int) -> tuple[InputContainer, VideoStream]
         "probesize": "32",
         "analyzeduration": "1",
     }
-    container = av.open(file, "r", options=options, io_open=_refuse)
+    container = av.open(file, "r", options=options, io_open=_refuse, metadata_errors="ignore")
     chosen = container.streams[stream]
     assert isinstance(chosen, VideoStream)  # noqa: S101  # it was one when the file was opened for its header
     _discard_others(container, chosen)

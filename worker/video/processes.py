@@ -128,7 +128,7 @@ class VideoDecoders:
             if not plan.runs:
                 return
             given, why = 0, None
-            question = {"way": "planned", "runs": runs_to(plan.runs)}
+            question = {"way": "planned", "runs": runs_to(plan.runs), "linear": plan.linear}
             for frame in self._decoded(store, source, header, question, request, plan=plan):
                 if isinstance(frame, Skipped):
                     why = frame

@@ -24,6 +24,11 @@ class VideoRead:
     faults: tuple[tuple[str, str], ...]
     timed: bool = True
 
+    @property
+    def has_good_times(self) -> bool:
+        """Whether each frame has a timestamp of its own in the file."""
+        return self.timed and all(reason != SkipReason.BAD_TIMESTAMPS.value for reason, _ in self.faults)
+
 
 @dataclass(slots=True)
 class VideoTally:

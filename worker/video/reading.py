@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Generic, TypeVar
 
@@ -18,8 +19,8 @@ from worker.video.names import frame_name
 from worker.video.near_identical import NearIdenticalFilter
 from worker.video.processes import VideoDecoders
 from worker.video.sampling import sampled
-from worker.video.scanned import Fault, Frame, Header, Packets, Scan, Traffic
-from worker.video.segments import marks, whole
+from worker.video.scanned import Fault, Frame, Header, KeyFrames, Packets, Scan, Traffic
+from worker.video.segments import PLANNED_BYTES, marks, whole
 
 T = TypeVar("T")
 Pts = NDArray[np.int64]
@@ -35,6 +36,20 @@ class WantedVideo(Generic[T]):
     source: Source
     request: DecodeRequest
     tag: T
+
+
+@dataclass(frozen=True, slots=True)
+class WantedFrames:
+    """Frames of one stream of a whole video by their ascending pts.
+
+    Where the container has an index or the video is small it is scanned first, which says where the frames are; a large
+    one is sought through, unless `is_scanned`.
+    """
+
+    source: Source
+    stream: int
+    pts: Sequence[int]
+    is_scanned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,26 +119,35 @@ class VideoReader:
         return VideoEnd(item.segment.frames, header.duration_s, header.timed, scan.faults, traffic)
 
     def frames(
-        self, wanted: Sequence[tuple[Source, int, Sequence[int]]], request: DecodeRequest
+        self, wanted: Iterable[WantedFrames], request: DecodeRequest
     ) -> Generator[tuple[Source, int, Frame]]:
-        """Yield frames by their ascending pts: each item is a whole video, one of its streams, and what is asked of it.
+        """Yield single frames: the source, the stream and the frame, each source's in displayed order.
 
         The frames of a video that can no longer be opened are skipped.
 
         Raises:
             StorageError: the store failed for good.
         """
-
-        def read(item: tuple[Source, int, Sequence[int]]) -> Iterator[tuple[Source, int, Frame]]:
-            source, stream, pts = item
-            opened = self.decoders.key_frames_after(self.store, replace(source, segment=Segment(stream)), ())
-            if isinstance(opened, Skipped):
-                yield from ((source, stream, Frame(one, None, None, opened)) for one in pts)
-                return
-            for frame in self.decoders.frames(self.store, source, opened.header, pts, request, packets=None):
-                yield source, stream, frame
-
+        read = partial(self._single_frames, request=request)
         yield from streams_ahead(read, wanted, threads=self.threads, buffer=RUN_FRAMES)
+
+    def _single_frames(
+        self, item: WantedFrames, *, request: DecodeRequest
+    ) -> Iterator[tuple[Source, int, Frame]]:
+        whole = replace(item.source, segment=Segment(item.stream))
+        opened: Scan | KeyFrames | Skipped = self.decoders.key_frames_after(self.store, whole, ())
+        if isinstance(opened, KeyFrames) and (
+            item.is_scanned or opened.header.has_index or item.source.size < PLANNED_BYTES
+        ):
+            opened = self.decoders.scan(self.store, whole)
+        if isinstance(opened, Skipped):
+            yield from ((item.source, item.stream, Frame(pts, None, None, opened)) for pts in item.pts)
+            return
+        packets = opened.packets if isinstance(opened, Scan) else None
+        for frame in self.decoders.frames(
+            self.store, item.source, opened.header, item.pts, request, packets=packets
+        ):
+            yield item.source, item.stream, frame
 
     def _scanned(self, wanted: Iterable[WantedVideo[T]]) -> Iterator["_Item[T]"]:
         def scanned(one: WantedVideo[T]) -> _Item[T]:

@@ -36,11 +36,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The runs that give some frames, the bytes that they read, and those frames that no packet gives."""
+    """The runs that give some frames, the bytes that they read, and those frames that no packet gives.
+
+    `linear`: timestamps repeat, so a seek by one may land at another packet's; the file is read from its beginning.
+    """
 
     runs: tuple[Run, ...]
     spans: tuple[Span, ...]
     unknown: tuple[int, ...]
+    linear: bool = False
 
 
 def plan_runs(packets: Packets, pts: Sequence[int], *, indexed: bool, size: int) -> Plan:
@@ -72,9 +76,10 @@ def plan_runs(packets: Packets, pts: Sequence[int], *, indexed: bool, size: int)
         hidden = _hidden(packets, first, stop)
         start, last = int(packets.pts[first]), int(packets.pts[stop - 1])
         runs.append(Run(start, stop - first, last, targets, hidden, follows, near))
-        spans += _exact(packets, first, stop) if indexed else _around(packets, first, stop, size)
+        spans += _exact(packets, first, stop, size) if indexed else _around(packets, first, stop, size)
         read_to = stop
-    return Plan(tuple(runs), tuple(spans), unknown)
+    linear = len(np.unique(packets.pts)) < len(packets.pts)
+    return Plan(tuple(runs), () if linear else tuple(spans), unknown, linear)
 
 
 def after_death(plan: Plan, given: int) -> tuple[tuple[int, ...], Plan]:
@@ -86,11 +91,11 @@ def after_death(plan: Plan, given: int) -> tuple[tuple[int, ...], Plan]:
     while runs and given >= len(runs[0].targets):
         given -= len(runs.pop(0).targets)
     if not runs:
-        return (), Plan((), plan.spans, ())
+        return (), replace(plan, runs=(), unknown=())
     lost = runs.pop(0).targets[given:]
     if runs:
         runs[0] = replace(runs[0], follows=False, near=False)
-    return lost, Plan(tuple(runs), plan.spans, ())
+    return lost, replace(plan, runs=tuple(runs), unknown=())
 
 
 def _places(packets: Packets, wanted: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -117,10 +122,11 @@ def _is_near(packets: Packets, here: int, there: int) -> bool:
     return 0 <= int(packets.pos[there] - packets.pos[here]) <= _NEAR_BYTES
 
 
-def _exact(packets: Packets, first: int, stop: int) -> list[Span]:
-    starts = packets.pos[first:stop].tolist()
-    sizes = packets.size[first:stop].tolist()
-    return [(start, start + size) for start, size in zip(starts, sizes, strict=True) if start >= 0]
+def _exact(packets: Packets, first: int, stop: int, size: int) -> list[Span]:
+    starts = packets.pos[first:stop]
+    stops = np.minimum(starts + packets.size[first:stop], size)  # the file may have been cut off
+    there = (starts >= 0) & (starts < stops)
+    return list(zip(starts[there].tolist(), stops[there].tolist(), strict=True))
 
 
 def _around(packets: Packets, first: int, stop: int, size: int) -> list[Span]:

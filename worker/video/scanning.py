@@ -18,11 +18,12 @@ from worker.video.seeking import RAW_CONTAINERS, VideoPacket, is_shown_vp8, pack
 from worker.video.timestamps import (
     NO_TIME,
     Demuxed,
+    beyond_file,
     counted_packets,
     fewer_than_promised,
     timed_packets,
-    within_file,
     within_segment,
+    without_end,
 )
 
 MAX_PACKETS = 20_000_000
@@ -66,7 +67,10 @@ def scan(opened: Opened, source: Packaged, segment: Segment | None, progress: Pr
     if segment is not None and segment.end is not None:
         found = _until(found, segment.end)
     demuxed = _demuxed(found, progress, vp8=header.codec == "vp8")
-    demuxed, faults = within_file(demuxed, opened.file.size) if indexed else (demuxed, [])
+    faults = beyond_file(demuxed, opened.file.size) if indexed else []
+    is_cut_off = not indexed and stated_size(opened.file.read_at, opened.file.size) > opened.file.size
+    if is_cut_off and len(demuxed):
+        demuxed.hidden[-1] = True  # it ends somewhere in this packet, which not every decoder notices
     timed = header.container not in RAW_CONTAINERS and bool((demuxed.pts[~demuxed.hidden] != NO_TIME).all())
     if not timed:
         header = replace(header, timed=False, time_base=1 / rate_of(opened.stream))
@@ -74,6 +78,8 @@ def scan(opened: Opened, source: Packaged, segment: Segment | None, progress: Pr
     else:
         packets, more = timed_packets(within_segment(demuxed, segment) if segment else demuxed)
     faults += more
+    if is_cut_off:
+        packets = without_end(packets)
     if segment is None or (segment.start is None and segment.end is None):
         faults += _shortfalls(opened, header, demuxed, packets, indexed=indexed, known=bool(faults))
     if not packets.shown.any():
@@ -163,6 +169,7 @@ def _shortfalls(
 
 
 def _nothing(faults: list[Fault], packet_count: int) -> Unreadable:
-    if faults:
-        return Unreadable(faults[0].reason, f"nothing to display: {faults[0].detail}")
+    for fault in faults:
+        if fault.reason is not SkipReason.BAD_TIMESTAMPS:
+            return Unreadable(fault.reason, f"nothing to display: {fault.detail}")
     return Unreadable(SkipReason.NO_FRAMES, f"nothing to display in {packet_count:,} packets")

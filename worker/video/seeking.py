@@ -30,7 +30,7 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[VideoPac
                 if packet.size:
                     failures = 0
                     yield packet
-        except FFmpegError:
+        except (FFmpegError, IndexError):  # a damaged packet may name a stream that there is not
             failures += 1
         else:
             return

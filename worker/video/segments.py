@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.blocks import Video
-from worker.samples import Segment, Source
+from worker.samples import Segment, SkipReason, Source
 from worker.video.sampling import sampled
 from worker.video.scanned import Scan
 
@@ -43,8 +43,9 @@ def cut(scan: Scan) -> tuple[Segment, ...]:
     displayed = scan.packets.displayed()
     origin = int(displayed[0])
     starts = marks(scan.packets.key_frames(), origin=origin, time_base=scan.header.time_base)
-    if not scan.header.timed:
+    if not scan.header.timed or any(fault.reason is SkipReason.BAD_TIMESTAMPS for fault in scan.faults):
         starts = starts[:0]  # it can only be decoded from its beginning
+    starts = starts[starts < displayed[-1]]  # how long the last frame is displayed, the one before it tells
     borders: list[int | None] = [None, *starts.tolist(), None]
     indices = [0, *np.searchsorted(displayed, starts).tolist()]
     return tuple(

@@ -1,6 +1,6 @@
 """Packets as a file has them to packets that can be relied upon: each displayed frame once, with a time of its own."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ NO_TIME = int(np.iinfo(np.int64).min)
 """Stands where a packet has no timestamp."""
 
 _REGULAR_SHARE = 0.9
+_REORDERED = 16  # no more frames wait for one that is coded before them and displayed after them
+_PAUSE_S = 60.0  # nothing is missing where a recording pauses
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,26 @@ class Demuxed:
         )
 
 
-def within_file(demuxed: Demuxed, size: int) -> tuple[Demuxed, list[Fault]]:
-    """Return the packets whose bytes a file of that size holds, and say how many it does not: it was cut off."""
-    there = demuxed.pos + demuxed.size <= size
-    lost = len(demuxed) - int(there.sum())
+def beyond_file(demuxed: Demuxed, size: int) -> list[Fault]:
+    """Say how many packets a file of that size does not hold: it was cut off. They count, so that the others keep their numbers."""
+    lost = int((demuxed.pos + demuxed.size > size).sum())
     if not lost:
-        return demuxed, []
+        return []
     detail = f"{lost:,} of {len(demuxed):,} frames lie beyond its end at {size:,} bytes"
-    return demuxed.where(there), [Fault(SkipReason.TRUNCATED, detail)]
+    return [Fault(SkipReason.TRUNCATED, detail)]
+
+
+def without_end(packets: Packets) -> Packets:
+    """Return the packets of a file that was cut off without what is displayed after a gap near its end.
+
+    There, frames are missing that would come in between, so nobody knows the numbers of those behind.
+    """
+    last = packets.displayed()[-_REORDERED:]
+    gaps = np.diff(last)
+    wide = np.flatnonzero(gaps > 1.5 * np.median(gaps)) if len(gaps) else gaps
+    if not len(wide):
+        return packets
+    return replace(packets, shown=packets.shown & (packets.pts <= last[wide[0]]))
 
 
 def within_segment(demuxed: Demuxed, segment: Segment) -> Demuxed:
@@ -117,9 +131,10 @@ def fewer_than_promised(
         return []
     gaps = np.diff(displayed)
     gap = float(np.median(gaps))
+    paused_s = float(gaps[gaps * time_base > max(_PAUSE_S, 10 * gap * time_base)].sum()) * time_base
     end = displayed[-1] + gap - min(0, displayed[0])
     if float((gaps <= 1.5 * gap).mean()) >= _REGULAR_SHARE:
-        promised = round(duration_s / (gap * time_base))
+        promised = round((duration_s - paused_s) / (gap * time_base))
         missing = promised - len(displayed)
         if missing > _tolerated(promised):
             detail = f"{len(displayed):,} frames where a duration of {duration_s:g} s promises {promised:,}"

@@ -64,7 +64,7 @@ def test_segments__together_take_what_the_whole_takes(
     gaps: list[int], cuts: set[int], sampling: Sampling
 ) -> None:
     pts = np.cumsum([7, *gaps]).tolist()
-    keys = [pts[0], *(pts[cut] for cut in sorted(cuts) if cut < len(pts))]
+    keys = [pts[0], *(pts[cut] for cut in sorted(cuts) if cut < len(pts) - 1)]
     everything = packets(pts, keys)
     time_base = Fraction(1, 100)
     whole = sampled(everything, sampling, time_base=time_base, segment=Segment(0, None, None, 0, len(pts), 7))

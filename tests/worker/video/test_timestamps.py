@@ -5,10 +5,10 @@ from worker.samples import Segment, SkipReason
 from worker.video.timestamps import (
     NO_TIME,
     Demuxed,
+    beyond_file,
     counted_packets,
     fewer_than_promised,
     timed_packets,
-    within_file,
     within_segment,
 )
 
@@ -87,14 +87,13 @@ def test_counted__numbers_what_is_displayed() -> None:
     assert faults == []
 
 
-def test_within_file__counts_what_lies_beyond() -> None:
-    found, (fault,) = within_file(demuxed([0, 1, 2, 3], [0]), 25)
-    assert found.pts.tolist() == [0, 1]
+def test_beyond_file__counts_what_lies_there() -> None:
+    (fault,) = beyond_file(demuxed([0, 1, 2, 3], [0]), 25)
     assert (fault.reason, fault.detail) == (
         SkipReason.TRUNCATED,
         "2 of 4 frames lie beyond its end at 25 bytes",
     )
-    assert within_file(demuxed([0, 1], [0]), 20)[1] == []
+    assert beyond_file(demuxed([0, 1], [0]), 20) == []
 
 
 def test_within_segment__half_open() -> None:
