@@ -22,7 +22,7 @@ from worker.media.preprocessing import Preprocessing
 from worker.reading import Read, Reader, Wanted
 from worker.samples import Decoded, Skipped, SkipReason, Source
 from worker.storage.store import ObjectStore
-from worker.video.reading import SampledFrame, VideoEnd
+from worker.video.reading import FramePlace, VideoEnd
 from worker.video.scanned import Traffic
 
 PARQUET = "application/vnd.apache.parquet"
@@ -128,7 +128,7 @@ class Row:
     """One row of a chunk's facets: an image, a sampled frame, or a video that gave none."""
 
     source: Source
-    frame: SampledFrame | None
+    frame: FramePlace | None
     content: str | None
     result: Decoded | Skipped
 

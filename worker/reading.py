@@ -16,7 +16,7 @@ from worker.media.images import DecodeRequest
 from worker.media.limits import Limits
 from worker.samples import Decoded, Skipped, SkipReason, Source
 from worker.storage.store import ObjectStore
-from worker.video.reading import SampledFrame, VideoEnd, VideoReader, WantedVideo
+from worker.video.reading import FramePlace, SampledFrame, VideoEnd, VideoReader, WantedVideo
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Read(Generic[T]):
     tag: T
     content: str | None
     result: Decoded | Skipped | VideoEnd
-    frame: SampledFrame | None = None
+    frame: FramePlace | None = None
     is_last: bool = True
 
 
@@ -77,10 +77,11 @@ class Reader:
         asked = (WantedVideo(item.source, item.request, item.tag) for item in wanted)
         with closing(self.videos.read(asked)) as results:
             for item, result in results:
-                frame = result if isinstance(result, SampledFrame) else None
-                content = None if frame is None else frame.content
-                given = result if isinstance(result, Skipped | VideoEnd) else result.result
-                yield Read(item.source, item.tag, content, given, frame, is_last=frame is None)
+                if isinstance(result, SampledFrame):
+                    given, place = result.result, result.place
+                    yield Read(item.source, item.tag, result.content, given, place, is_last=False)
+                else:
+                    yield Read(item.source, item.tag, None, result)
 
     def _images(self, wanted: Iterable[Wanted[T]]) -> Generator[Read[T]]:
         budget = _Budget(self.inflight_bytes)

@@ -53,14 +53,21 @@ class WantedFrames:
 
 
 @dataclass(frozen=True, slots=True)
-class SampledFrame:
-    """One sampled frame. `index` counts the displayed frames of the video, None where nobody has counted."""
+class FramePlace:
+    """Which frame a sample is. `index` counts the displayed frames of the video, None where nobody has counted."""
 
     name: str
     stream: int
     index: int | None
     pts: int
     time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SampledFrame:
+    """One sampled frame: which one it is, the digest of its planes, and what it gave."""
+
+    place: FramePlace
     content: str | None
     result: Decoded | Skipped
 
@@ -252,12 +259,5 @@ class _Scene:
                 self._filter.restart()
             if isinstance(result, Decoded) and frame.signature is not None:
                 result = self._filter.skipped(name, frame.signature) or result
-        return SampledFrame(
-            name=name,
-            stream=header.stream,
-            index=index,
-            pts=frame.pts,
-            time_s=float(frame.pts * header.time_base),
-            content=frame.content,
-            result=result,
-        )
+        place = FramePlace(name, header.stream, index, frame.pts, float(frame.pts * header.time_base))
+        return SampledFrame(place, frame.content, result)
