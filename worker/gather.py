@@ -122,7 +122,6 @@ class Gatherer:
         self._facets = facets
         self._existing = existing
         self._job_id = job_id
-        self._kept: list[NDArray[np.bool_]] = []
 
     def gather(
         self, *, dimension: int | None, normalized: bool, kept: Kept, on_chunk: Callable[[], None]
@@ -318,15 +317,26 @@ class _Found:
 
 def _joined(facets: Sequence[Facet], tables: Sequence[pa.Table]) -> tuple[pa.Table, NDArray[np.float32]]:
     """Join the facets of one chunk side by side; a sample that any of them left out has that one's reason."""
-    columns: dict[str, pa.ChunkedArray] = {}
+    (samples,) = (table for facet, table in zip(facets, tables, strict=True) if facet.kind == "samples")
+    columns: dict[str, pa.ChunkedArray] = {name: samples[name] for name in samples.column_names}
     vectors = np.empty((0, 0), np.float32)
     for facet, table in zip(facets, tables, strict=True):
-        if facet.kind == "embedding":
-            vectors = vectors_of(table)
-        for name in table.column_names:
-            if name in {"reason", "detail"} and name in columns:
-                columns[name] = pc.coalesce(columns[name], table[name])
-            elif name != "embedding":
-                columns[name] = table[name]
-    described = next(table for facet, table in zip(facets, tables, strict=True) if facet.kind == "samples")
-    return pa.table(columns).replace_schema_metadata(described.schema.metadata), vectors
+        if facet.kind != "samples":
+            rows = _row_by_row(table, samples)
+            vectors = vectors_of(rows) if facet.kind == "embedding" else vectors
+            columns |= {name: pc.coalesce(columns[name], rows[name]) for name in ("reason", "detail")}
+            columns |= {name: rows[name] for name in facet.measures}
+    return pa.table(columns).replace_schema_metadata(samples.schema.metadata), vectors
+
+
+def _row_by_row(table: pa.Table, samples: pa.Table) -> pa.Table:
+    """Return the rows of a facet as the samples facet has them.
+
+    They are the same, unless one of both could not open a video on its day: then it has one row for the whole of it, which
+    stands for each of its frames.
+    """
+    if table["sample"].equals(samples["sample"]):
+        return table
+    own = pc.index_in(samples["sample"], value_set=table["sample"])
+    whole = pc.index_in(samples["source"], value_set=table["sample"])
+    return table.take(pc.coalesce(own, whole))

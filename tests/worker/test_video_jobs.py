@@ -300,3 +300,21 @@ def test_frames_as_images__are_those_of_streams_without_usable_timestamps_too(tm
     for name in written:
         with Image.open(result / "frames" / name) as image:
             assert shown_index(np.asarray(image)) == int(name.split("-")[1]) + first[name[0]]
+
+
+def test_a_video_that_cannot_be_opened_on_another_day__is_skipped_that_day(tmp_path: Path) -> None:
+    """Its measures are there, a row a frame; its embedding has one row that says why there is none."""
+    folder = put(tmp_path / "in", a__mp4=Clip(frames=20))
+    document = job(folder, tmp_path / "out")
+    select(prepared(document))
+    ready = prepared(document)
+    embeddings = [
+        info.key
+        for info in ready.output.list(".framesift/chunks/")
+        if f"/{ready.embedding_facet.digest}." in info.key
+    ]
+    assert embeddings
+    ready.output.delete(embeddings)
+    with pytest.raises(JobFailed, match=r"no sample could be read: all 1 sources .*1 decode_timeout"):
+        select(prepared(document, limits={"decode_timeout_s": 1e-4}), fresh=True)
+    assert frames(select(prepared(document), fresh=True))["a.mp4"] == list(range(20))
