@@ -21,7 +21,7 @@ from worker.name_lines import from_lines
 from worker.publish import DONE, SELECTED
 from worker.space import described, same_space
 from worker.storage.store import ObjectStore
-from worker.video.names import video_of
+from worker.video.names import source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def earlier_selection(
     parts = []
     by_source: dict[str, list[str]] = {}
     for sample in selected:
-        by_source.setdefault(video_of(sample) or sample, []).append(sample)
+        by_source.setdefault(source_of(sample), []).append(sample)
         by_source.setdefault(sample, []).append(sample)  # an image may be called like a frame
     for chunk in plan.chunks:
         names = frozenset(name for source in chunk.sources for name in by_source.get(source.key, ()))

@@ -16,8 +16,8 @@ from worker.manifest import Plan
 from worker.prepare import Prepared
 from worker.queries import find_queries, query_vectors
 from worker.rules import word_keys
-from worker.source_names import source_of
 from worker.strategy import Samples, Times
+from worker.video.names import source_of
 
 
 def pool_samples(

@@ -18,8 +18,8 @@ from worker.earlier import EarlierSelection, earlier_selection
 from worker.facets import Facet
 from worker.media.extensions import kind_of
 from worker.rendering.text import plural
-from worker.source_names import source_of
 from worker.storage.store import ObjectStore
+from worker.video.names import source_of
 
 NEIGHBOURHOOD = 200
 Vectors = NDArray[np.float32]

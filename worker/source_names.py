@@ -8,9 +8,6 @@ from worker.media.extensions import kind_of
 
 FIRST_YEAR, LAST_YEAR = 1970, 2099
 
-_FRAME = re.compile(
-    r"(?P<stem>.+?)-(?:pts-?\d+|\d+)-(?P<ending>[A-Za-z0-9]+)\.[A-Za-z]+", re.ASCII | re.DOTALL
-)
 _DATE = re.compile(
     r"(?<!\d)(?P<year>\d{4})(?P<between>[-_]?)(?P<month>\d{2})(?P=between)(?P<day>\d{2})(?!\d)", re.ASCII
 )
@@ -62,15 +59,6 @@ BUILT_IN: dict[str, Callable[[str], str | None]] = {
     "video_name": video_name,
 }
 """Metadata keys that every job knows, and how a source's name gives their values."""
-
-
-def source_of(sample: str) -> str:
-    """Return the source that a sample's name tells: the video of `a/b-012-mp4.png` is `a/b.mp4`; else the name itself."""
-    found = _FRAME.fullmatch(sample)
-    if found is None:
-        return sample
-    source = f"{found['stem']}.{found['ending']}"
-    return source if kind_of(source) == "video" else sample
 
 
 def _parts(source: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 import pytest
 
-from worker.source_names import camera, day, extension, folder, source_of, video_name
+from worker.source_names import camera, day, extension, folder, video_name
 
 
 @pytest.mark.parametrize(
@@ -52,18 +52,3 @@ def test_names__of_videos_and_images():
         "a/b/c.MP4",
     )
     assert (folder("c.png"), extension("c.png"), video_name("c.png")) == (".", "png", None)
-
-
-@pytest.mark.parametrize(
-    ("sample", "expected"),
-    [
-        ("sub/video_1-099-mp4.png", "sub/video_1.mp4"),
-        ("sub/video-1-2-mp4.png", "sub/video-1.mp4"),
-        ("a-pts77-mkv.png", "a.mkv"),
-        ("a-pts-77-mkv.png", "a.mkv"),
-        ("a-3-jpg.png", "a-3-jpg.png"),
-        ("sub/a.jpg", "sub/a.jpg"),
-    ],
-)
-def test_source_of__a_frame_is_its_video(sample, expected):
-    assert source_of(sample) == expected

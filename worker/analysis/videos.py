@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from worker.video.cutting import Clip, clip_name, cut_command
+from worker.video.names import source_of
 from worker.video.read import VideoRead
 from worker.video_facts import (
     FrameCounts,
@@ -28,7 +29,6 @@ SEQUENCES = 200
 POINTS = 100
 BINS = 60
 FAULTS = 5
-_FRAME_NAME = r"(?s)^(.*)-(?:[0-9]+|ptsm?[0-9]+)-([^-./]+)\.png$"
 
 Rows = NDArray[np.int64]
 Counts = NDArray[np.int64]
@@ -64,7 +64,7 @@ def video_facts(
         pool=_counted(video_of, len(keys)),
         selected=_counted(video_of[selected], len(keys)),
         sequences=_counted(video_of[first_rows], len(keys)),
-        duplicates=_counted(_video_of(_sources_of(duplicates), keys), len(keys)),
+        duplicates=_counted(_video_of(pa.array(map(source_of, duplicates), pa.string()), keys), len(keys)),
     )
     shown = _shown(found.selected, np.array([bool(videos[key].faults) for key in keys]))
     time_s = _numbers(samples["time_s"])
@@ -106,11 +106,6 @@ def _video_of(sources: pa.Array | pa.ChunkedArray, keys: Sequence[str]) -> Rows:
     """Return (n,) positions in `keys`; -1 where a source is no video."""
     found = pc.index_in(sources, value_set=pa.array(keys, pa.string()))
     return np.asarray(pc.fill_null(found, -1).to_numpy(), np.int64)
-
-
-def _sources_of(names: Iterable[str]) -> pa.Array:
-    """Return the keys that names of frames stand for; a name of another form stays as it is."""
-    return pc.replace_substring_regex(pa.array(names, pa.string()), _FRAME_NAME, r"\1.\2")
 
 
 def _counted(video_of: Rows, videos: int) -> Counts:

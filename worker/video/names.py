@@ -2,6 +2,8 @@
 
 import re
 
+from worker.media.extensions import kind_of
+
 _FRAME = re.compile(r"(?P<stem>.*)-(?:\d+|ptsm?\d+)-(?P<extension>[^-/.]+)\.png", re.DOTALL)
 
 
@@ -22,4 +24,10 @@ def frame_name(key: str, *, index: int | None, pts: int, frames: int | None) -> 
 def video_of(name: str) -> str | None:
     """Return the key of the video that a sample of this name would be a frame of, or None."""
     found = _FRAME.fullmatch(name)
-    return f"{found['stem']}.{found['extension']}" if found else None
+    key = f"{found['stem']}.{found['extension']}" if found else ""
+    return key if kind_of(key) == "video" else None
+
+
+def source_of(sample: str) -> str:
+    """Return the source that a sample's name tells: the video of `a/b-012-mp4.png` is `a/b.mp4`; else the name itself."""
+    return video_of(sample) or sample

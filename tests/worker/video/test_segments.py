@@ -7,7 +7,6 @@ import pytest
 
 from jobs.blocks import Sampling, Video
 from worker.samples import Segment, Source
-from worker.video.names import frame_name, video_of
 from worker.video.scanned import Header, Packets, Scan
 from worker.video.segments import cut, cut_at, in_chunks, marks
 
@@ -61,21 +60,3 @@ def test_in_chunks__by_time_and_by_samples(fps: float, sizes: list[int]) -> None
     )
     assert [len(chunk) for chunk in chunks] == sizes
     assert [one.segment for chunk in chunks for one in chunk] == list(cut(found))
-
-
-@pytest.mark.parametrize(
-    ("key", "index", "frames", "name"),
-    [
-        ("sub/video_1.mp4", 99, 200, "sub/video_1-099-mp4.png"),
-        ("a.b/v.MOV", 0, 1, "a.b/v-0-MOV.png"),
-        ("v.mkv", 1000, 1001, "v-1000-mkv.png"),
-        ("v.mkv", None, None, "v-ptsm42-mkv.png"),
-    ],
-)
-def test_frame_name__as_lightlyone_has_it(key: str, index: int | None, frames: int | None, name: str) -> None:
-    assert frame_name(key, index=index, pts=-42, frames=frames) == name
-    assert video_of(name) == key
-
-
-def test_video_of__other_names_are_no_frames() -> None:
-    assert [video_of(name) for name in ("a.png", "a-1.png", "a-x-mp4.png", "a-1-mp4.jpg")] == [None] * 4
