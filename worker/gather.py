@@ -22,7 +22,7 @@ from worker.projection import Projection, fit, normalize
 from worker.samples import LeftOut, SkipReason
 from worker.storage.store import ObjectStore
 from worker.video.names import video_of
-from worker.video.read import VideoRead, VideoTally, told
+from worker.video.tally import VideoRead, VideoTally, told
 
 READ_AHEAD = 8
 DUPLICATE = "duplicate"

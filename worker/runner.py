@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from worker.chunk import ChunkDone, Embed, Embedding, Work, compute_chunks
-from worker.decoding import Decoding, open_decoding
+from worker.decoding_processes import DecodingProcesses, start_decoding
 from worker.device import Device, choose_device
 from worker.events import Events
 from worker.facets import missing_facets
@@ -156,11 +156,11 @@ def run_until_selected(
 @contextmanager
 def open_reader(prepared: Prepared, device: Device) -> Iterator[Reader]:
     """Start the decoding processes, and stop them at the end."""
-    with open_decoding(prepared.settings, prepared.limits, threads=device.threads) as decoding:
+    with start_decoding(prepared.settings, prepared.limits, threads=device.threads) as decoding:
         yield reader_of(prepared, decoding)
 
 
-def reader_of(prepared: Prepared, decoding: Decoding) -> Reader:
+def reader_of(prepared: Prepared, decoding: DecodingProcesses) -> Reader:
     """Return a reader of the job's input that decodes in these processes."""
     settings = prepared.settings
     return Reader(
@@ -243,7 +243,7 @@ def _cut_videos(prepared: Prepared, videos: Sequence[Source]) -> dict[str, Chunk
     if not videos:
         return {}
     threads = choose_device("cpu").threads
-    with open_decoding(prepared.settings, prepared.limits, threads=threads) as decoding:
+    with start_decoding(prepared.settings, prepared.limits, threads=threads) as decoding:
         return cut_videos(
             prepared.source,
             videos,

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.deploy.files import DEPLOY, metrics_in
-from tests.deploy.tools import tool
+from tests.tools import tool
 
 BERLIN = ZoneInfo("Europe/Berlin")
 PROMETHEUS = DEPLOY / "prometheus"

@@ -16,7 +16,7 @@ import redis
 from jobs.datasource import Location
 from jobs.spec import parse_job
 from tests.deploy.files import DEPLOY, KUBERNETES, REPOSITORY, compose
-from tests.deploy.tools import tool
+from tests.tools import tool
 from worker.settings import load_settings
 
 SCHEMA = REPOSITORY / "tests" / "data" / "compose-spec" / "compose-spec.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.files import DEPLOY, DOCKERFILE, REPOSITORY
-from tests.deploy.tools import tool
+from tests.tools import tool
 
 HEALTHY = DEPLOY / "healthy"
 

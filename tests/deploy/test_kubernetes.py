@@ -12,7 +12,7 @@ import pytest
 
 from jobs.spec import parse_job
 from tests.deploy.files import KUBERNETES, REPOSITORY, manifests
-from tests.deploy.tools import tool
+from tests.tools import tool
 from worker.settings import Settings
 
 KEDA = REPOSITORY / "tests" / "data" / "keda"

@@ -4,7 +4,7 @@ import pyarrow as pa
 
 from worker.analysis.videos import video_facts
 from worker.facts import Facts
-from worker.video.read import VideoRead
+from worker.video.tally import VideoRead
 from worker.video_facts import VideosFacts
 
 FRAMES = 10

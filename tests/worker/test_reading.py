@@ -8,7 +8,7 @@ import pytest
 
 from jobs.blocks import Video
 from tests.photos import make_photos
-from worker.decoding import Decoding, open_decoding
+from worker.decoding_processes import DecodingProcesses, start_decoding
 from worker.errors import StorageError
 from worker.media.images import DecodeRequest
 from worker.media.limits import Limits
@@ -34,12 +34,12 @@ class Watched(LocalStore):
 
 
 @pytest.fixture(scope="module")
-def decoding() -> Iterator[Decoding]:
-    with open_decoding(Settings(decode_processes=2), LIMITS, threads=2) as running:
+def decoding() -> Iterator[DecodingProcesses]:
+    with start_decoding(Settings(decode_processes=2), LIMITS, threads=2) as running:
         yield running
 
 
-def reader(store: LocalStore, decoding: Decoding, *, inflight_bytes: int = 2**20) -> Reader:
+def reader(store: LocalStore, decoding: DecodingProcesses, *, inflight_bytes: int = 2**20) -> Reader:
     return Reader(
         store,
         decoding.images,
@@ -62,7 +62,7 @@ def reasons(reads: list[Read[int]]) -> dict[str, SkipReason]:
     return {read.source.key: read.result.reason for read in reads if isinstance(read.result, Skipped)}
 
 
-def test_read__keeps_order_and_gives_one_result_a_source(tmp_path: Path, decoding: Decoding) -> None:
+def test_read__keeps_order_and_gives_one_result_a_source(tmp_path: Path, decoding: DecodingProcesses) -> None:
     keys = make_photos(tmp_path, 30)
     store = LocalStore(tmp_path)
     reads = list(reader(store, decoding).read(wanted(store)))
@@ -75,7 +75,7 @@ def test_read__keeps_order_and_gives_one_result_a_source(tmp_path: Path, decodin
     assert len({read.content for read in reads}) == 30
 
 
-def test_read__a_bad_source_costs_itself_only(tmp_path: Path, decoding: Decoding) -> None:
+def test_read__a_bad_source_costs_itself_only(tmp_path: Path, decoding: DecodingProcesses) -> None:
     make_photos(tmp_path, 3)
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "huge.jpg").write_bytes(b"x" * 100_001)
@@ -93,7 +93,9 @@ def test_read__a_bad_source_costs_itself_only(tmp_path: Path, decoding: Decoding
     }
 
 
-def test_read__bodies_larger_than_the_budget_pass_one_at_a_time(tmp_path: Path, decoding: Decoding) -> None:
+def test_read__bodies_larger_than_the_budget_pass_one_at_a_time(
+    tmp_path: Path, decoding: DecodingProcesses
+) -> None:
     make_photos(tmp_path, 10)
     store = LocalStore(tmp_path)
     reads = list(reader(store, decoding, inflight_bytes=1).read(wanted(store)))
@@ -101,7 +103,9 @@ def test_read__bodies_larger_than_the_budget_pass_one_at_a_time(tmp_path: Path, 
     assert len(reads) == 10
 
 
-def test_read__a_store_that_fails_ends_it_and_leaves_no_thread(tmp_path: Path, decoding: Decoding) -> None:
+def test_read__a_store_that_fails_ends_it_and_leaves_no_thread(
+    tmp_path: Path, decoding: DecodingProcesses
+) -> None:
     make_photos(tmp_path, 20)
     store = Watched(tmp_path)
     listed = wanted(store)

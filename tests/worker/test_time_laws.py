@@ -30,10 +30,12 @@ VIDEO = np.array([VIDEOS.index(source) if source in VIDEOS else -1 for source in
 SECONDS = np.array([row % FRAMES / FPS if VIDEO[row] >= 0 else np.nan for row in range(N)])
 KEYS = ("video_name", "camera", "day", "lightly.folder")
 EVERY = [
-    pytest.param(example, id=f"{name}-{number}")
+    pytest.param(example, mode, id=f"{name}-{number}-{mode}")
     for name, examples in EXAMPLES.items()
     for number, example in enumerate(examples)
+    for mode in MODES
     if name != "threshold"
+    and (mode != "submodular" or getattr(example(1.0).strategy, "target_range", None) is None)
 ]
 
 
@@ -78,10 +80,7 @@ def chosen(asked: SelectionJob, made: Samples | None = None) -> Choice:
 
 
 def example_job(example: Callable[[float], Entry], mode: str, **selection: Any) -> SelectionJob:
-    one = example(1.0)
-    if mode == "submodular" and getattr(one.strategy, "target_range", None) is not None:
-        pytest.skip("a target range does not go with the mode")
-    return job(one, mode=mode, **selection)
+    return job(example(1.0), mode=mode, **selection)
 
 
 def are_sequences(found: Choice, length: int, *, stride: int | None = None) -> None:
@@ -119,8 +118,7 @@ DIVERSITY = entry({"type": "EMBEDDINGS"}, {"type": "DIVERSITY"})
 WEIGHTS = entry({"type": "METADATA", "key": "speed"}, {"type": "WEIGHTS"})
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("example", EVERY)
+@pytest.mark.parametrize(("example", "mode"), EVERY)
 def test_sequences__laws(example: Callable[[float], Entry], mode: str) -> None:
     for overlap, pooling, kept in ((0, "mean", 0), (3, "max", 2), (2, "first", 0)):
         asked = example_job(
@@ -133,8 +131,7 @@ def test_sequences__laws(example: Callable[[float], Entry], mode: str) -> None:
         assert found.rows.tolist() == chosen(asked, samples(kept=kept)).rows.tolist()
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("example", EVERY)
+@pytest.mark.parametrize(("example", "mode"), EVERY)
 def test_sequences__of_one_frame_are_frames(example: Callable[[float], Entry], mode: str) -> None:
     asked = example_job(example, mode)
     found = chosen(asked)
@@ -144,8 +141,7 @@ def test_sequences__of_one_frame_are_frames(example: Callable[[float], Entry], m
     assert plain.sequences == ()
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("example", EVERY)
+@pytest.mark.parametrize(("example", "mode"), EVERY)
 @pytest.mark.parametrize("length", [1, 3])
 def test_gap__is_kept(example: Callable[[float], Entry], mode: str, length: int) -> None:
     asked = example_job(example, mode, min_gap_s=0.6, selected_sequence_length=length)
@@ -301,8 +297,7 @@ def rigs_of(found: Choice) -> list[list[int]]:
     return [sorted(row for row in found.rows.tolist() if row % FRAMES == frame and row < 80) for frame in range(FRAMES)]  # fmt: skip
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("example", EVERY)
+@pytest.mark.parametrize(("example", "mode"), EVERY)
 def test_rigs__all_views_or_none(example: Callable[[float], Entry], mode: str) -> None:
     made = samples()
     times = made.times

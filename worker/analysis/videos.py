@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from worker.video.cutting import Clip, clip_name, cut_command
 from worker.video.names import source_of
-from worker.video.read import VideoRead
+from worker.video.tally import VideoRead
 from worker.video_facts import (
     FrameCounts,
     FrameFacts,

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from functools import lru_cache
 
-from worker.media.frames import packed, receive, send, to_json
 from worker.media.images import DecodeRequest, decode
 from worker.media.limits import Limits
+from worker.media.messages import packed, receive, send, to_json
 
 OUT_OF_MEMORY_STATUS = 71
 """Exit status where memory ran out outside of a decode."""

@@ -15,9 +15,9 @@ from typing import IO
 
 from worker.errors import JobFailed
 from worker.media.child import OUT_OF_MEMORY_STATUS
-from worker.media.frames import receive, send
 from worker.media.images import OUT_OF_MEMORY_DETAIL
 from worker.media.limits import Limits
+from worker.media.messages import receive, send
 from worker.samples import Skipped, SkipReason
 
 _START_TIMEOUT_S = 60.0

@@ -4,13 +4,12 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from time import monotonic
-from types import TracebackType
 from typing import Self
 
 from worker.media.children import Children, command_of
-from worker.media.frames import unpacked
 from worker.media.images import DecodeRequest
 from worker.media.limits import Limits
+from worker.media.messages import unpacked
 from worker.samples import Decoded, Skipped, SkipReason
 
 _COMMAND = command_of("worker.media.child")
@@ -31,12 +30,7 @@ class Decoders:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._children.close()
 
     def decode(self, body: bytes, request: DecodeRequest) -> Decoded | Skipped:

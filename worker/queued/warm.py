@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 
 from worker.chunk import Embed
-from worker.decoding import Decoding, open_decoding
+from worker.decoding_processes import DecodingProcesses, start_decoding
 from worker.device import Device, choose_device
 from worker.media.limits import Limits
 from worker.prepare import Prepared
@@ -22,7 +22,7 @@ class Warm:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._decoding: tuple[Limits, Decoding] | None = None
+        self._decoding: tuple[Limits, DecodingProcesses] | None = None
         self._open = ExitStack()
         self._model: tuple[object, Embed] | None = None
 
@@ -53,9 +53,9 @@ class Warm:
         self._decoding = None
         self._open.close()
 
-    def _decoding_for(self, limits: Limits) -> Decoding:
+    def _decoding_for(self, limits: Limits) -> DecodingProcesses:
         if self._decoding is None or self._decoding[0] != limits:
             self.close()
-            decoding = open_decoding(self._settings, limits, threads=self.device.threads)
+            decoding = start_decoding(self._settings, limits, threads=self.device.threads)
             self._decoding = (limits, self._open.enter_context(decoding))
         return self._decoding[1]

@@ -9,9 +9,9 @@ from time import monotonic
 from av.error import FFmpegError
 
 from worker.media.child import serve
-from worker.media.frames import receive, send, to_json
 from worker.media.images import DecodeRequest
 from worker.media.limits import Limits
+from worker.media.messages import receive, send, to_json
 from worker.media.pictures import Unreadable
 from worker.samples import Segment, SkipReason
 from worker.video.decoding import Decoding, first_frame

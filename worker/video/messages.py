@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from worker.media.frames import packed, unpacked
+from worker.media.messages import packed, unpacked
 from worker.samples import SkipReason
 from worker.video.frame_picture import SIGNATURE_PX
 from worker.video.runs import Run

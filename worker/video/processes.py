@@ -5,14 +5,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from heapq import merge
 from time import monotonic
-from types import TracebackType
 from typing import Self
 
 from worker.errors import ObjectChanged, ObjectMissing
 from worker.media.children import Child, Children, command_of
-from worker.media.frames import to_json
 from worker.media.images import DecodeRequest
 from worker.media.limits import Limits
+from worker.media.messages import to_json
 from worker.samples import Skipped, SkipReason, Source
 from worker.storage.store import ObjectStore
 from worker.video.messages import Message, frame_from, header_from, parsed, runs_to, scan_from
@@ -48,12 +47,7 @@ class VideoDecoders:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._children.close()
         self._ranges.close()
 

@@ -4,7 +4,7 @@ import pytest
 
 from worker.analysis import videos
 from worker.analysis.videos import video_facts
-from worker.video.read import VideoRead
+from worker.video.tally import VideoRead
 from worker.video_facts import VideosFacts
 
 NIGHT, DAY = "day/a.mp4", "day/b.ts"

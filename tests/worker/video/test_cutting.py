@@ -1,7 +1,5 @@
 """Cut commands, run by a real ffmpeg: what they write is compared with a full decode of the video."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.tools import tool
 from worker.video.cutting import Clip, clip_name, cut_command
 
-needs_ffmpeg = pytest.mark.skipif(
-    shutil.which("ffmpeg") is None and not os.environ.get("FRAMESIFT_TEST_NO_SKIP"),
-    reason="ffmpeg is not installed: apt-get install ffmpeg",
-)
 LOSSLESS = ("-c:v", "libx264", "-qp", "0")
 B_FRAMES = {"bf": "3", "g": "12", "x264-params": "b-adapt=0:scenecut=0"}
 EVEN = tuple(range(30))
@@ -61,7 +56,12 @@ TIMED = (
 )
 
 
-@needs_ffmpeg
+@pytest.fixture
+def ffmpeg() -> str:
+    return tool("ffmpeg", debian="ffmpeg")
+
+
+@pytest.mark.usefixtures("ffmpeg")
 @pytest.mark.parametrize("made", TIMED, ids=lambda made: made.file)
 @pytest.mark.parametrize(("first", "last"), [(0, 29), (7, 13), (11, 12), (27, 29)])
 def test_cut_command__gives_the_frames_of_the_sequence(
@@ -71,7 +71,7 @@ def test_cut_command__gives_the_frames_of_the_sequence(
     same_frames(cut(whole, made, tmp_path, first, last), whole, first, last)
 
 
-@needs_ffmpeg
+@pytest.mark.usefixtures("ffmpeg")
 @pytest.mark.parametrize(
     "made",
     [
@@ -96,7 +96,7 @@ def test_cut_command__starts_near_the_clip_and_still_gives_its_frames(made: Made
     same_frames(cut(whole, made, tmp_path, 333, 339), whole, 333, 339)
 
 
-@needs_ffmpeg
+@pytest.mark.usefixtures("ffmpeg")
 def test_cut_command__counts_frames_where_there_are_no_timestamps(tmp_path: Path) -> None:
     made = Made("raw.h264")
     whole = make(made, tmp_path)
@@ -104,7 +104,7 @@ def test_cut_command__counts_frames_where_there_are_no_timestamps(tmp_path: Path
     same_frames(cut(whole, made, tmp_path, 7, 13, timed=False), whole, 7, 13)
 
 
-@needs_ffmpeg
+@pytest.mark.usefixtures("ffmpeg")
 def test_cut_command__takes_the_stream_that_it_names(tmp_path: Path) -> None:
     first, second = Made("first.mkv"), Made("second.mkv", size=(80, 60))
     for made in (first, second):
@@ -115,7 +115,7 @@ def test_cut_command__takes_the_stream_that_it_names(tmp_path: Path) -> None:
     same_frames(cut(whole, replace(second, file="both.mkv"), tmp_path, 5, 9), whole, 5, 9)
 
 
-@needs_ffmpeg
+@pytest.mark.usefixtures("ffmpeg")
 def test_cut_command__keeps_odd_sides(tmp_path: Path) -> None:
     made = Made("odd.mkv", codec="ffv1", size=(161, 121), options=())
     whole = make(made, tmp_path)
@@ -125,7 +125,7 @@ def test_cut_command__keeps_odd_sides(tmp_path: Path) -> None:
     assert np.abs(difference).mean() < 2
 
 
-@needs_ffmpeg
+@pytest.mark.usefixtures("ffmpeg")
 def test_cut_command__turns_what_the_container_says_is_turned(tmp_path: Path) -> None:
     made = Made("turned.mp4", turned=90)
     whole = make(made, tmp_path)
@@ -134,7 +134,7 @@ def test_cut_command__turns_what_the_container_says_is_turned(tmp_path: Path) ->
     assert np.abs(difference).mean() < 2
 
 
-@needs_ffmpeg
+@pytest.mark.usefixtures("ffmpeg")
 def test_cut_command__a_single_frame_is_a_picture_and_nothing_is_overwritten(tmp_path: Path) -> None:
     made = Made("late.ts", times=range(450_000, 558_000, 3600), time_base=Fraction(1, 90_000))
     whole = make(made, tmp_path)
@@ -149,7 +149,7 @@ def test_cut_command__a_single_frame_is_a_picture_and_nothing_is_overwritten(tmp
     assert "already exists" in again.stderr
 
 
-@needs_ffmpeg
+@pytest.mark.usefixtures("ffmpeg")
 @pytest.mark.parametrize(
     ("file", "without"),
     [

@@ -1,7 +1,6 @@
 """Every container and codec: each frame by its timestamp is the one that shows its own index."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.servers import S3Server, client_of
+from tests.tools import tool
 from tests.videos import Clip, make, make_streams, padded, shown_index
 from tests.worker.video.conftest import Put
 from worker.media.images import DecodeRequest
@@ -148,10 +148,6 @@ def test_frames__each_is_the_one_that_was_asked_for(
     assert np.abs((seconds - seconds[0]) - (expected - expected[0])).max() < 0.0015
 
 
-@pytest.mark.skipif(
-    shutil.which("ffprobe") is None and not os.environ.get("FRAMESIFT_TEST_NO_SKIP"),
-    reason="ffprobe is not installed",
-)
 @pytest.mark.parametrize("name", [name for name in TIMED if "edit list" not in name])
 def test_scan__timestamps_are_those_of_ffprobe(
     decoders: VideoDecoders, store: LocalStore, put: Put, name: str
@@ -159,7 +155,15 @@ def test_scan__timestamps_are_those_of_ffprobe(
     source = put(name, body_of(name))
     scan = scanned(decoders, store, source)
     for what in ("packet", "frame"):
-        command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", f"{what}=pts"]
+        command = [
+            tool("ffprobe", debian="ffmpeg"),
+            "-v",
+            "error",
+            "-select_streams",
+            "v:0",
+            "-show_entries",
+            f"{what}=pts",
+        ]
         command += ["-of", "csv=p=0", str(store.root / source.key)]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
         assert sorted(int(line.strip(",")) for line in said) == scan.packets.displayed().tolist()

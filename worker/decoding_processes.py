@@ -11,7 +11,7 @@ from worker.video.processes import VideoDecoders
 
 
 @dataclass(frozen=True, slots=True)
-class Decoding:
+class DecodingProcesses:
     """Two pools of `processes` processes each, which start when they are first needed."""
 
     images: Decoders
@@ -20,11 +20,11 @@ class Decoding:
 
 
 @contextmanager
-def open_decoding(settings: Settings, limits: Limits, *, threads: int) -> Iterator[Decoding]:
+def start_decoding(settings: Settings, limits: Limits, *, threads: int) -> Iterator[DecodingProcesses]:
     """Give the pools, of as many processes as the settings say, else `threads`; end the processes afterwards."""
     processes = settings.decode_processes or threads
     with (
         Decoders(processes, limits) as images,
         VideoDecoders(processes, limits, cache_bytes=settings.video_cache_bytes) as videos,
     ):
-        yield Decoding(images, videos, processes)
+        yield DecodingProcesses(images, videos, processes)

@@ -5,7 +5,7 @@ from time import monotonic
 import numpy as np
 import pytest
 
-from worker.media.frames import packed, receive, send, to_json, unpacked
+from worker.media.messages import packed, receive, send, to_json, unpacked
 from worker.samples import Decoded, Skipped, SkipReason
 
 

@@ -1,4 +1,4 @@
-"""Programs from outside that check what is deployed; a machine without one skips, a machine that must not skip fails."""
+"""Programs from outside that tests compare with or check by; a machine without one skips, a machine that must not skip fails."""
 
 import os
 import shutil
