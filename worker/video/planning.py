@@ -7,7 +7,8 @@ from worker.ahead import ahead
 from worker.samples import Segment, Skipped, Source
 from worker.storage.store import ObjectStore
 from worker.video.processes import VideoDecoders
-from worker.video.segments import SEGMENT_S, cut, cut_at, in_chunks
+from worker.video.sampling import sampled
+from worker.video.segments import SEGMENT_S, cut, cut_at, in_chunks, whole
 
 Chunks = Sequence[tuple[Source, ...]]
 
@@ -45,11 +46,12 @@ def _chunks(
     if not video.exact_index and video.sampling.every is None:
         segments = _sought(store, source, decoders)
         if segments is not None:
-            return tuple(in_chunks(source, segments, scan=None, video=video, most_samples=most_samples))
+            return tuple(in_chunks(source, segments, samples=None, most_samples=most_samples))
     scan = decoders.scan(store, source)
     if isinstance(scan, Skipped):
         return ((source,),)
-    return tuple(in_chunks(source, cut(scan), scan=scan, video=video, most_samples=most_samples))
+    samples = sampled(scan.packets, video.sampling, time_base=scan.header.time_base, segment=whole(scan))
+    return tuple(in_chunks(source, cut(scan), samples=samples, most_samples=most_samples))
 
 
 def _sought(store: ObjectStore, source: Source, decoders: VideoDecoders) -> tuple[Segment, ...] | None:

@@ -29,6 +29,10 @@ RUN_FRAMES = 48
 """Sampled frames that one process decodes in one go, about: those of whole groups of pictures."""
 
 
+WHOLE_PICTURES = 2
+"""Results that wait where each may be a picture at full size."""
+
+
 @dataclass(frozen=True, slots=True)
 class WantedVideo(Generic[T]):
     """A video, or a segment of one, what to make of its frames, and a tag by which the caller knows it again."""
@@ -130,13 +134,13 @@ class VideoReader:
     ) -> Generator[tuple[Source, int, Frame]]:
         """Yield single frames: the source, the stream and the frame, each source's in displayed order.
 
-        The frames of a video that can no longer be opened are skipped.
+        Memory: `threads` times WHOLE_PICTURES results, which may be pictures at full size. The frames of a video that can no longer be opened are skipped.
 
         Raises:
             StorageError: the store failed for good.
         """
         read = partial(self._single_frames, request=request)
-        yield from streams_ahead(read, wanted, threads=self.threads, buffer=RUN_FRAMES)
+        yield from streams_ahead(read, wanted, threads=self.threads, buffer=WHOLE_PICTURES)
 
     def _single_frames(
         self, item: WantedFrames, *, request: DecodeRequest

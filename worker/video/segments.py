@@ -7,9 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.blocks import Video
 from worker.samples import Segment, SkipReason, Source
-from worker.video.sampling import sampled
 from worker.video.scanned import Scan
 
 SEGMENT_S = 60
@@ -65,14 +63,17 @@ def cut_at(key_frames: Sequence[int], *, stream: int) -> tuple[Segment, ...]:
 
 
 def in_chunks(
-    source: Source, segments: Sequence[Segment], *, scan: Scan | None, video: Video, most_samples: int
+    source: Source, segments: Sequence[Segment], *, samples: NDArray[np.int64] | None, most_samples: int
 ) -> Iterator[tuple[Source, ...]]:
-    """Yield the segments of a video in runs: up to CHUNK_SEGMENTS, or until there are `most_samples` or more."""
+    """Yield the segments of a video in runs: up to CHUNK_SEGMENTS, or until there are `most_samples` or more.
+
+    `samples` are the ascending pts of the samples of the whole video, None where nobody knows them.
+    """
     run: list[Source] = []
     count = 0
     for segment in segments:
         run.append(Source(source.key, source.etag, source.size, segment))
-        count += 0 if scan is None else _samples_in(scan, segment, video)
+        count += 0 if samples is None else _count_in(samples, segment)
         if len(run) == CHUNK_SEGMENTS or count >= most_samples:
             yield tuple(run)
             run, count = [], 0
@@ -80,6 +81,7 @@ def in_chunks(
         yield tuple(run)
 
 
-def _samples_in(scan: Scan, segment: Segment, video: Video) -> int:
-    part = scan.packets.between(segment.start, segment.end)
-    return len(sampled(part, video.sampling, time_base=scan.header.time_base, segment=segment))
+def _count_in(samples: NDArray[np.int64], segment: Segment) -> int:
+    first = 0 if segment.start is None else int(np.searchsorted(samples, segment.start))
+    end = len(samples) if segment.end is None else int(np.searchsorted(samples, segment.end))
+    return end - first

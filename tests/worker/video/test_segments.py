@@ -5,10 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from jobs.blocks import Sampling, Video
+from jobs.blocks import Sampling
 from worker.samples import Segment, Source
+from worker.video.sampling import sampled
 from worker.video.scanned import Header, Packets, Scan
-from worker.video.segments import cut, cut_at, in_chunks, marks
+from worker.video.segments import cut, cut_at, in_chunks, marks, whole
 
 TENTHS = Fraction(1, 10)
 
@@ -55,8 +56,7 @@ def test_cut_at__nobody_has_counted() -> None:
 def test_in_chunks__by_time_and_by_samples(fps: float, sizes: list[int]) -> None:
     found = scan(600, key_every_s=1)
     source = Source("a.mp4", "e", 1)
-    chunks = list(
-        in_chunks(source, cut(found), scan=found, video=Video(sampling=Sampling(fps=fps)), most_samples=1000)
-    )
+    samples = sampled(found.packets, Sampling(fps=fps), time_base=TENTHS, segment=whole(found))
+    chunks = list(in_chunks(source, cut(found), samples=samples, most_samples=1000))
     assert [len(chunk) for chunk in chunks] == sizes
     assert [one.segment for chunk in chunks for one in chunk] == list(cut(found))
